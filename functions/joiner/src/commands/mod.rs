@@ -1,0 +1,36 @@
+//! One module per subcommand; each has its arguments and a `run` that returns the exit code.
+//! 0: done. 1: findings, or unschedulable pods with `--strict`. 2: usage, or input that cannot be read.
+
+mod dump;
+mod plan;
+mod simulate;
+mod validate;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Joiner: a node autoscaler for Amazon EKS that runs outside the cluster.
+#[derive(Parser)]
+#[command(name = "joiner", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Plan(plan::Arguments),
+    Validate(validate::Arguments),
+    Dump(dump::Arguments),
+    Simulate(simulate::Arguments),
+}
+
+/// Runs the chosen subcommand.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Plan(arguments) => plan::run(arguments),
+        Command::Validate(arguments) => validate::run(arguments),
+        Command::Dump(arguments) => dump::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
+    }
+}

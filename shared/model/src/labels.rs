@@ -1,0 +1,134 @@
+//! Every label, annotation, taint and tag name, once.
+
+/// The node's name.
+pub const HOSTNAME: &str = "kubernetes.io/hostname";
+/// The availability zone's name.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+/// The region.
+pub const REGION: &str = "topology.kubernetes.io/region";
+/// The availability zone's id.
+pub const ZONE_ID: &str = "topology.k8s.aws/zone-id";
+/// The instance type.
+pub const INSTANCE_TYPE: &str = "node.kubernetes.io/instance-type";
+/// The Windows build.
+pub const WINDOWS_BUILD: &str = "node.kubernetes.io/windows-build";
+/// The processor architecture.
+pub const ARCH: &str = "kubernetes.io/arch";
+/// The operating system.
+pub const OS: &str = "kubernetes.io/os";
+
+/// The node pool.
+pub const NODE_POOL: &str = "karpenter.sh/nodepool";
+/// The legacy name of the node pool's label.
+pub const PROVISIONER_NAME: &str = "karpenter.sh/provisioner-name";
+/// Set to `true` once a node is set up.
+pub const INITIALIZED: &str = "karpenter.sh/initialized";
+/// Set to `true` once a node has joined.
+pub const REGISTERED: &str = "karpenter.sh/registered";
+/// How capacity is paid for.
+pub const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
+/// Managed node groups' label for how capacity is paid for (`ON_DEMAND`, `SPOT`).
+pub const EKS_CAPACITY_TYPE: &str = "eks.amazonaws.com/capacityType";
+
+/// Forbids voluntary disruption of a pod or node.
+pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
+/// The legacy name on pods.
+pub const DO_NOT_EVICT: &str = "karpenter.sh/do-not-evict";
+/// The legacy name on nodes.
+pub const DO_NOT_CONSOLIDATE: &str = "karpenter.sh/do-not-consolidate";
+/// The legacy annotation that says since when a node has been empty.
+pub const EMPTINESS_TIMESTAMP: &str = "karpenter.sh/emptiness-timestamp";
+/// Kubernetes' annotation of which pods to delete first.
+pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// Taint of a node that is being taken away.
+pub const DISRUPTED_TAINT: &str = "karpenter.sh/disrupted";
+/// Taint of a node that has not registered yet.
+pub const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
+/// Kubernetes' taint of a cordoned node.
+pub const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
+/// Kubernetes' taint of a node that is not ready.
+pub const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
+/// Kubernetes' taint of a node that does not answer.
+pub const UNREACHABLE_TAINT: &str = "node.kubernetes.io/unreachable";
+/// Taint that the cloud controller takes away.
+pub const UNINITIALIZED_TAINT: &str = "node.cloudprovider.kubernetes.io/uninitialized";
+/// Prefix of taints that node readiness gates put on and take away.
+pub const READINESS_TAINT_PREFIX: &str = "readiness.k8s.io/";
+
+/// The prefix of the provider's instance labels.
+pub const INSTANCE_LABEL_PREFIX: &str = "karpenter.k8s.aws/";
+
+/// The provider's labels that follow from the instance type, without their prefix.
+pub const INSTANCE_LABELS: &[&str] = &[
+    "instance-hypervisor",
+    "instance-encryption-in-transit-supported",
+    "instance-category",
+    "instance-capability-flex",
+    "instance-family",
+    "instance-generation",
+    "instance-size",
+    "instance-local-nvme",
+    "instance-cpu",
+    "instance-cpu-manufacturer",
+    "instance-cpu-sustained-clock-speed-mhz",
+    "instance-memory",
+    "instance-ebs-bandwidth",
+    "instance-network-bandwidth",
+    "instance-gpu-name",
+    "instance-gpu-manufacturer",
+    "instance-gpu-count",
+    "instance-gpu-memory",
+    "instance-accelerator-name",
+    "instance-accelerator-manufacturer",
+    "instance-accelerator-count",
+    "instance-tenancy",
+    "nitro-sandbox",
+    "capacity-reservation-id",
+    "capacity-reservation-type",
+    "capacity-reservation-interruptible",
+    "placement-group-id",
+    "placement-group-partition",
+];
+
+/// Old label names and those that took their place.
+pub const ALIASES: &[(&str, &str)] = &[
+    ("failure-domain.beta.kubernetes.io/zone", ZONE),
+    ("failure-domain.beta.kubernetes.io/region", REGION),
+    ("beta.kubernetes.io/arch", ARCH),
+    ("beta.kubernetes.io/os", OS),
+    ("beta.kubernetes.io/instance-type", INSTANCE_TYPE),
+    ("topology.ebs.csi.aws.com/zone", ZONE),
+];
+
+/// Today's name of a label key.
+pub fn normalize(key: &str) -> &str {
+    ALIASES.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| new)
+}
+
+/// Whether the value of this label follows from the instance type or its offering: a node either has it from there or not at all.
+pub fn is_well_known(key: &str) -> bool {
+    const KEYS: &[&str] =
+        &[ZONE, REGION, ZONE_ID, INSTANCE_TYPE, WINDOWS_BUILD, ARCH, OS, CAPACITY_TYPE];
+    let of_instance = |rest: &str| INSTANCE_LABELS.contains(&rest);
+    KEYS.contains(&key) || key.strip_prefix(INSTANCE_LABEL_PREFIX).is_some_and(of_instance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_names_become_todays() {
+        assert_eq!(normalize("beta.kubernetes.io/arch"), ARCH);
+        assert_eq!(normalize("team"), "team");
+    }
+
+    #[test]
+    fn well_known_labels_are_those_of_types_and_offerings() {
+        assert!(is_well_known("karpenter.k8s.aws/instance-family"));
+        assert!(is_well_known(ZONE));
+        assert!(!is_well_known("karpenter.k8s.aws/other"));
+        assert!(!is_well_known(NODE_POOL));
+    }
+}

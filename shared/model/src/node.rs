@@ -1,0 +1,53 @@
+//! Nodes that exist.
+
+use crate::{Labels, MicroUsdPerHour, Resources, Taint, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A node of the cluster, ours or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its taints, `node.kubernetes.io/unschedulable` included if it is cordoned.
+    pub taints: Vec<Taint>,
+    /// What pods may use of it.
+    pub allocatable: Resources,
+    /// What it has.
+    pub capacity: Resources,
+    /// `aws:///<zone>/<instance id>`, empty if it has none.
+    pub provider_id: String,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Whether its Ready condition is true.
+    pub ready: bool,
+    /// Whether it is cordoned (`spec.unschedulable`).
+    pub unschedulable: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether `karpenter.sh/do-not-disrupt` (or the legacy `do-not-consolidate`) is `true` on it.
+    pub do_not_disrupt: bool,
+    /// What it costs, if the catalog knows its type.
+    pub price: Option<MicroUsdPerHour>,
+    /// Whether that price is estimated: another region's, or on-demand less the spot advisor's saving.
+    pub price_estimated: bool,
+}
+
+impl Node {
+    /// A label's value.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+
+    /// The pool that it was made for (legacy label included).
+    pub fn pool(&self) -> Option<&str> {
+        self.label(crate::labels::NODE_POOL).or_else(|| self.label(crate::labels::PROVISIONER_NAME))
+    }
+
+    /// Whether it is registered and initialised; a node of no pool always is.
+    pub fn initialized(&self) -> bool {
+        self.pool().is_none() || self.label(crate::labels::INITIALIZED) == Some("true")
+    }
+}

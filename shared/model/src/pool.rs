@@ -1,0 +1,163 @@
+//! Node pools and node classes: what nodes may be made, whichever API version said so.
+
+use crate::{Duration, Labels, Requirements, Resources, Taint};
+use serde::{Deserialize, Serialize};
+
+/// Which API a pool or class came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ApiVersion {
+    /// `Provisioner` karpenter.sh/v1alpha5 and `AWSNodeTemplate` karpenter.k8s.aws/v1alpha1.
+    Legacy,
+    /// `NodePool` karpenter.sh/v1beta1 and `EC2NodeClass` karpenter.k8s.aws/v1beta1.
+    V1Beta1,
+    /// `NodePool` karpenter.sh/v1 and `EC2NodeClass` karpenter.k8s.aws/v1.
+    V1,
+    /// Joiner's own default pool, for clusters without one.
+    BuiltIn,
+}
+
+/// When nodes of a pool may be removed or replaced to save money.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum ConsolidationPolicy {
+    /// When empty, or when their pods fit elsewhere for less.
+    #[default]
+    WhenEmptyOrUnderutilized,
+    /// Only when empty.
+    WhenEmpty,
+    /// As the first, weighed against the disruption.
+    Balanced,
+}
+
+/// How many nodes of a pool may be disrupted at once, and when.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Budget {
+    /// A count (`3`) or a percentage (`10%`), as written.
+    pub nodes: String,
+    /// The reasons that it bounds (`Underutilized`, `Empty`, `Drifted`); empty means all.
+    pub reasons: Vec<String>,
+    /// When it begins to hold, as cron in UTC; `None` means always.
+    pub schedule: Option<String>,
+    /// For how long it holds after each beginning.
+    pub duration: Option<Duration>,
+}
+
+/// A pool's rules of disruption.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disruption {
+    /// What may be consolidated.
+    pub policy: ConsolidationPolicy,
+    /// How long a node must have been unchanged (or empty) first; `None` means never.
+    pub consolidate_after: Option<Duration>,
+    /// Budgets; none means no bound.
+    pub budgets: Vec<Budget>,
+}
+
+/// A node pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodePool {
+    /// The pool's name.
+    pub name: String,
+    /// The API that it came from.
+    pub api_version: ApiVersion,
+    /// Pools of a higher weight are tried first; 0 if unset.
+    pub weight: i32,
+    /// The node class's name.
+    pub node_class: String,
+    /// The labels of its nodes, but for those that follow from requirements.
+    pub labels: Labels,
+    /// The annotations of its nodes.
+    pub annotations: Labels,
+    /// Requirements on its nodes; the pool's labels are not repeated here.
+    pub requirements: Requirements,
+    /// Keys whose requirement asks for several distinct values (`minValues`).
+    pub min_values: Vec<(String, u32)>,
+    /// The taints of its nodes.
+    pub taints: Vec<Taint>,
+    /// Taints that go once a node is set up; pods need not tolerate them.
+    pub startup_taints: Vec<Taint>,
+    /// The most that all its nodes together may have; `nodes` counts nodes.
+    pub limits: Resources,
+    /// Nodes are replaced at this age; `None` means never.
+    pub expire_after: Option<Duration>,
+    /// How long a node may take to drain; `None` means as long as it needs.
+    pub termination_grace_period: Option<Duration>,
+    /// Rules of disruption.
+    pub disruption: Disruption,
+    /// A fixed number of nodes (static pool): such a pool takes no pending pods.
+    pub replicas: Option<u32>,
+    /// Kubelet settings, where the API keeps them with the pool (legacy, v1beta1).
+    pub kubelet: Option<Kubelet>,
+    /// The key in `Snapshot::instance_types` of the types that it may use.
+    pub instance_types: String,
+    /// Why the pool cannot be used now (no such node class, not ready, invalid), if it cannot.
+    pub problem: Option<String>,
+}
+
+/// Image families, which decide on bootstrap, reserved resources and the root device.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum ImageFamily {
+    /// Amazon Linux 2.
+    Al2,
+    /// Amazon Linux 2023.
+    #[default]
+    Al2023,
+    /// Bottlerocket.
+    Bottlerocket,
+    /// Ubuntu (legacy only).
+    Ubuntu,
+    /// Windows Server 2019.
+    Windows2019,
+    /// Windows Server 2022.
+    Windows2022,
+    /// Windows Server 2025.
+    Windows2025,
+    /// The user's own images and user data.
+    Custom,
+}
+
+impl ImageFamily {
+    /// Whether its nodes run Windows.
+    pub fn is_windows(self) -> bool {
+        matches!(self, Self::Windows2019 | Self::Windows2022 | Self::Windows2025)
+    }
+}
+
+/// The settings of the kubelet that change what pods may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Kubelet {
+    /// The most pods per node, instead of what the network interfaces allow.
+    pub max_pods: Option<i64>,
+    /// The most pods per vCPU.
+    pub pods_per_core: Option<i64>,
+    /// Reserved for the system, by resource.
+    pub system_reserved: Resources,
+    /// Reserved for Kubernetes' own daemons, by resource; a named one replaces the computed amount.
+    pub kube_reserved: Resources,
+    /// Hard eviction thresholds by signal (`memory.available`), as written: a percentage or a quantity.
+    pub eviction_hard: Labels,
+    /// Soft eviction thresholds by signal, as written.
+    pub eviction_soft: Labels,
+}
+
+/// A node class, as far as a decision depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeClass {
+    /// The class's name.
+    pub name: String,
+    /// The image family.
+    pub image_family: ImageFamily,
+    /// Kubelet settings, where the API keeps them with the class (v1).
+    pub kubelet: Option<Kubelet>,
+    /// The size of the volume that holds pods' ephemeral storage, in bytes.
+    pub ephemeral_storage_bytes: i64,
+    /// Whether local disks are joined and hold ephemeral storage (`instanceStorePolicy: RAID0`).
+    pub instance_store_raid0: bool,
+    /// The zones in which it has subnets; empty if that is not known.
+    pub zones: Vec<String>,
+    /// Why the class cannot be used now, if it cannot.
+    pub problem: Option<String>,
+}
