@@ -1,6 +1,6 @@
 //! Node claims: nodes asked for, whether they have arrived or not.
 
-use crate::{CapacityType, Labels, MicroUsdPerHour, Resources, Taint, Timestamp};
+use crate::{CapacityType, Labels, MicroUsdPerHour, PodId, Resources, Taint, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -31,6 +31,9 @@ pub struct NodeClaim {
     pub capacity: Resources,
     /// What it costs, if the catalog knows its type.
     pub price: Option<MicroUsdPerHour>,
+    /// The pods that it was bought for and that may not be bound yet: they have the first right to its room.
+    #[serde(default)]
+    pub nominated: Vec<PodId>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
     /// Whether it is being deleted.

@@ -1,0 +1,318 @@
+//! The nodes of the cluster once the plan is carried out, and what each may hold.
+
+use super::Findings;
+use model::pool::ApiVersion;
+use model::taints::untolerated;
+use model::volume::Volume;
+use model::{
+    Labels, Launch, Node, NodeClaim, NodePool, Plan, Pod, PodSpec, Resources, Snapshot, Taint,
+    labels,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A node that is there, on its way, or planned.
+pub(super) struct Host<'a> {
+    pub(super) name: Arc<str>,
+    pub(super) launched: bool,
+    pub(super) labels: Labels,
+    taints: Vec<Taint>,
+    room: Resources,
+    /// Pods that run on it.
+    pub(super) running: Vec<&'a Pod>,
+    /// Pods that the plan puts on it.
+    pub(super) planned: Vec<&'a Pod>,
+    volumes: Arc<BTreeMap<(String, String), &'a Volume>>,
+}
+
+/// All hosts.
+pub(super) fn hosts<'a>(
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
+    findings: &mut Findings,
+) -> Vec<Host<'a>> {
+    let volumes = Arc::new(volumes(snapshot));
+    let mut running: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
+    for pod in snapshot.pods.iter().filter(|pod| !pod.is_terminal()) {
+        if let Some(node) = &pod.node_name {
+            running.entry(node).or_default().push(pod);
+        }
+    }
+    let names = snapshot.nodes.iter().map(|node| &node.name).collect::<BTreeSet<_>>();
+    let mut hosts = Vec::new();
+    for node in &snapshot.nodes {
+        let pods = running.remove(&*node.name).unwrap_or_default();
+        hosts.push(of_node(snapshot, node, pods, &volumes));
+    }
+    for claim in snapshot
+        .node_claims
+        .iter()
+        .filter(|claim| claim.node_name.as_ref().is_none_or(|name| !names.contains(name)))
+    {
+        hosts.push(of_claim(snapshot, claim, &volumes));
+    }
+    for launch in &plan.launches {
+        match of_launch(snapshot, launch, &volumes) {
+            Some(host) => hosts.push(host),
+            None => findings
+                .add(&launch.name, "is launched from a pool or type that is not in the snapshot"),
+        }
+    }
+    hosts
+}
+
+fn volumes(snapshot: &Snapshot) -> BTreeMap<(String, String), &Volume> {
+    let by_name =
+        snapshot.volumes.iter().map(|volume| (&volume.name, volume)).collect::<BTreeMap<_, _>>();
+    let bound = snapshot.volume_claims.iter().filter_map(|claim| {
+        let volume = by_name.get(claim.volume.as_ref()?)?;
+        Some(((claim.namespace.clone(), claim.name.clone()), *volume))
+    });
+    bound.collect()
+}
+
+type Volumes<'a> = Arc<BTreeMap<(String, String), &'a Volume>>;
+
+fn of_node<'a>(
+    snapshot: &'a Snapshot,
+    node: &'a Node,
+    running: Vec<&'a Pod>,
+    volumes: &Volumes<'a>,
+) -> Host<'a> {
+    let pool =
+        node.pool().and_then(|name| snapshot.node_pools.iter().find(|pool| pool.name == name));
+    let passing = |taint: &Taint| {
+        !node.initialized()
+            && (goes_by_itself(taint)
+                || pool.is_some_and(|pool| pool.startup_taints.contains(taint)))
+    };
+    Host {
+        name: node.name.clone(),
+        launched: false,
+        labels: node.labels.clone(),
+        taints: node.taints.iter().filter(|taint| !passing(taint)).cloned().collect(),
+        room: node.allocatable.clone(),
+        running,
+        planned: Vec::new(),
+        volumes: volumes.clone(),
+    }
+}
+
+fn goes_by_itself(taint: &Taint) -> bool {
+    let known = [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "node.cloudprovider.kubernetes.io/uninitialized",
+        "karpenter.sh/unregistered",
+    ];
+    known.contains(&taint.key.as_str()) || taint.key.starts_with("readiness.k8s.io/")
+}
+
+fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<'a>) -> Host<'a> {
+    let mut all = claim.labels.clone();
+    let facts =
+        [(labels::ZONE, claim.zone.clone()), (labels::INSTANCE_TYPE, claim.instance_type.clone())];
+    all.extend(facts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    all.extend(claim.capacity_type.map(|capacity_type| {
+        (labels::CAPACITY_TYPE.to_owned(), capacity_type.as_str().to_owned())
+    }));
+    all.entry(labels::NODE_POOL.to_owned()).or_insert_with(|| claim.pool.clone());
+    let taints =
+        claim.taints.iter().filter(|taint| !goes_by_itself(taint)).cloned().collect::<Vec<_>>();
+    let room = without_daemons(snapshot, &claim.allocatable, &claim.name, &all, &taints);
+    Host {
+        name: claim.name.clone(),
+        launched: false,
+        labels: all,
+        taints,
+        room,
+        running: Vec::new(),
+        planned: Vec::new(),
+        volumes: volumes.clone(),
+    }
+}
+
+fn of_launch<'a>(
+    snapshot: &'a Snapshot,
+    launch: &'a Launch,
+    volumes: &Volumes<'a>,
+) -> Option<Host<'a>> {
+    let pool = snapshot.node_pools.iter().find(|pool| pool.name == launch.node_pool)?;
+    let types = snapshot.instance_types.get(&pool.instance_types)?;
+    let instance_type =
+        types.iter().find(|instance_type| instance_type.name == launch.offering.instance_type)?;
+    let labels = launch_labels(snapshot, pool, launch, &instance_type.labels);
+    let room =
+        without_daemons(snapshot, &instance_type.allocatable, &launch.name, &labels, &pool.taints);
+    let taints = pool.taints.clone();
+    Some(Host {
+        name: launch.name.clone(),
+        launched: true,
+        labels,
+        taints,
+        room,
+        running: Vec::new(),
+        planned: Vec::new(),
+        volumes: volumes.clone(),
+    })
+}
+
+/// The labels that the launched node will carry.
+pub(super) fn launch_labels(
+    snapshot: &Snapshot,
+    pool: &NodePool,
+    launch: &Launch,
+    of_type: &Labels,
+) -> Labels {
+    let mut all = of_type.clone();
+    let fixed = pool.requirements.iter().filter(|(key, _)| !labels::is_well_known(key));
+    all.extend(fixed.filter_map(|(key, set)| Some((key.to_owned(), set.single()?.to_owned()))));
+    all.extend(pool.labels.clone());
+    all.extend(launch.labels.clone());
+    let pool_label = if pool.api_version == ApiVersion::Legacy {
+        labels::PROVISIONER_NAME
+    } else {
+        labels::NODE_POOL
+    };
+    let facts = [
+        (labels::INSTANCE_TYPE, launch.offering.instance_type.as_str()),
+        (labels::ZONE, launch.offering.zone.as_str()),
+        (labels::CAPACITY_TYPE, launch.offering.capacity_type.as_str()),
+        (labels::REGION, snapshot.region.as_str()),
+        (labels::HOSTNAME, &launch.name),
+        (labels::INITIALIZED, "true"),
+        (labels::REGISTERED, "true"),
+        (pool_label, pool.name.as_str()),
+    ];
+    all.extend(facts.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    all
+}
+
+fn without_daemons(
+    snapshot: &Snapshot,
+    allocatable: &Resources,
+    name: &str,
+    own: &Labels,
+    taints: &[Taint],
+) -> Resources {
+    let mut room = allocatable.clone();
+    for daemon_set in &snapshot.daemon_sets {
+        let spec = &daemon_set.spec;
+        if untolerated(taints, &spec.tolerations).is_none() && may_be_on(spec, name, own) {
+            room.subtract(&spec.requests);
+        }
+    }
+    room
+}
+
+/// Whether the node's labels are what the pod's selector and required affinity ask for. Old label names count as today's.
+fn may_be_on(spec: &PodSpec, name: &str, own: &Labels) -> bool {
+    let has = |(key, value): (&String, &String)| {
+        own.get(key).or_else(|| own.get(labels::normalize(key))) == Some(value)
+    };
+    let mut both = own.clone();
+    for (old, new) in labels::ALIASES {
+        if let Some(value) = own.get(*new) {
+            both.entry((*old).to_owned()).or_insert_with(|| value.clone());
+        }
+    }
+    spec.node_selector.iter().all(has)
+        && (spec.node_affinity.is_empty()
+            || spec.node_affinity.iter().any(|term| term.matches(name, &both)))
+}
+
+impl Host<'_> {
+    /// Whether a pod could be on this host by its labels.
+    pub(super) fn selected_by(&self, spec: &PodSpec) -> bool {
+        may_be_on(spec, &self.name, &self.labels)
+    }
+
+    /// Resources, labels, taints, ports and volumes of the planned pods.
+    pub(super) fn check(&self, findings: &mut Findings) {
+        if self.planned.is_empty() {
+            return;
+        }
+        self.check_room(findings);
+        self.check_ports(findings);
+        let mut last = None;
+        for pod in &self.planned {
+            if last != Some(Arc::as_ptr(&pod.spec)) {
+                self.check_pod(pod, findings);
+                last = Some(Arc::as_ptr(&pod.spec)).filter(|_| pod.spec.volumes.is_empty());
+            }
+        }
+    }
+
+    fn check_room(&self, findings: &mut Findings) {
+        let mut used = Resources::new();
+        for pod in self.running.iter().filter(|_| !self.launched).chain(&self.planned) {
+            used.add(&pod.spec.requests);
+        }
+        let asked = self.planned.iter().flat_map(|pod| {
+            pod.spec.requests.iter().filter(|(_, amount)| *amount > 0).map(|(name, _)| name)
+        });
+        for name in asked.collect::<BTreeSet<_>>() {
+            let (used, room) = (used.get(name.as_str()), self.room.get(name.as_str()));
+            if used > room {
+                findings.add(&self.name, format!("holds {name} {used} but has {room}"));
+            }
+        }
+    }
+
+    fn check_ports(&self, findings: &mut Findings) {
+        let mut taken: Vec<(&model::pod::HostPort, &Pod)> = self
+            .running
+            .iter()
+            .flat_map(|pod| pod.spec.host_ports.iter().map(|port| (port, *pod)))
+            .collect();
+        for pod in &self.planned {
+            for port in &pod.spec.host_ports {
+                if let Some((_, other)) = taken.iter().find(|(other, _)| other.conflicts(port)) {
+                    findings.add(
+                        &self.name,
+                        format!("host port {} is wanted by {} and {}", port.port, pod.id, other.id),
+                    );
+                }
+            }
+            taken.extend(pod.spec.host_ports.iter().map(|port| (port, *pod)));
+        }
+    }
+
+    fn check_pod(&self, pod: &Pod, findings: &mut Findings) {
+        if let Some(taint) = untolerated(&self.taints, &pod.spec.tolerations) {
+            findings.add(&pod.id, format!("does not tolerate {taint} of {}", self.name));
+        }
+        if !self.selected_by(&pod.spec) {
+            findings
+                .add(&pod.id, format!("may not be on {} by node selector or affinity", self.name));
+        }
+        for volume in self.volumes_of(pod) {
+            let zonal = |term: &&model::pod::NodeSelectorTerm| {
+                let mut requirements = term
+                    .requirements
+                    .iter()
+                    .filter(|requirement| requirement.key != labels::HOSTNAME || !volume.local);
+                requirements.all(|requirement| requirement.matches(&self.labels))
+            };
+            if !volume.node_affinity.is_empty()
+                && !volume.node_affinity.iter().any(|term| zonal(&term))
+            {
+                findings
+                    .add(&pod.id, format!("cannot use volume {} on {}", volume.name, self.name));
+            }
+        }
+    }
+
+    fn volumes_of(&self, pod: &Pod) -> Vec<&Volume> {
+        let claim = |volume: &model::pod::PodVolume| match volume {
+            model::pod::PodVolume::Claim(name) => name.clone(),
+            model::pod::PodVolume::Ephemeral { volume, .. } => format!("{}-{volume}", pod.id.name),
+        };
+        let key = |volume| (pod.id.namespace.to_string(), claim(volume));
+        pod.spec
+            .volumes
+            .iter()
+            .filter_map(|volume| self.volumes.get(&key(volume)).copied())
+            .collect()
+    }
+}

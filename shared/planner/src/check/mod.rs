@@ -1,0 +1,131 @@
+//! A second opinion: replays a plan against the rules of Kubernetes and of the pools, with code of its own.
+//!
+//! Knows nothing of how plans are made and shares no code with `scheduling` or `packing`.
+
+mod hosts;
+mod purchases;
+mod topology;
+
+use hosts::{Host, hosts};
+use model::{Plan, Pod, PodId, Snapshot};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Something wrong with a plan: the object and the rule that it breaks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// The pod, node or pool.
+    pub subject: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.problem)
+    }
+}
+
+/// Collects violations.
+#[derive(Default)]
+struct Findings(Vec<Violation>);
+
+impl Findings {
+    fn add(&mut self, subject: impl fmt::Display, problem: impl Into<String>) {
+        self.0.push(Violation { subject: subject.to_string(), problem: problem.into() });
+    }
+}
+
+/// Replays the plan against the rules. Nothing returned means that nothing is wrong.
+pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
+    let mut findings = Findings::default();
+    let pods = snapshot.pods.iter().map(|pod| (&pod.id, pod)).collect::<BTreeMap<_, _>>();
+    let mut hosts = hosts(snapshot, plan, &mut findings);
+    let places = assign(plan, &pods, &mut hosts, &mut findings);
+    every_pending_pod_once(snapshot, plan, &places, &mut findings);
+    for host in &hosts {
+        host.check(&mut findings);
+    }
+    topology::check(&hosts, &mut findings);
+    purchases::check(snapshot, plan, &mut findings);
+    removals_are_empty(snapshot, plan, &mut findings);
+    findings.0.sort();
+    findings.0.dedup();
+    findings.0
+}
+
+/// Puts the planned pods on their hosts; returns how often each pod was placed.
+fn assign<'a>(
+    plan: &'a Plan,
+    pods: &BTreeMap<&PodId, &'a Pod>,
+    hosts: &mut [Host<'a>],
+    findings: &mut Findings,
+) -> BTreeMap<&'a PodId, u32> {
+    let index = hosts
+        .iter()
+        .enumerate()
+        .map(|(at, host)| ((host.launched, host.name.to_string()), at))
+        .collect::<BTreeMap<_, _>>();
+    let placed = plan.placements.iter().map(|placement| (&placement.pod, false, &placement.node));
+    let launched = plan
+        .launches
+        .iter()
+        .flat_map(|launch| launch.pods.iter().map(move |pod| (pod, true, &launch.name)));
+    let mut places = BTreeMap::new();
+    for (id, is_launch, node) in placed.chain(launched) {
+        *places.entry(id).or_insert(0) += 1;
+        match (pods.get(id), index.get(&(is_launch, node.to_string()))) {
+            (Some(pod), Some(host)) => hosts[*host].planned.push(pod),
+            (None, _) => findings.add(id, "is planned but is not in the snapshot"),
+            (Some(_), None) => {
+                findings.add(id, format!("is planned onto {node}, which is not there"))
+            }
+        }
+    }
+    places
+}
+
+fn every_pending_pod_once(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    places: &BTreeMap<&PodId, u32>,
+    findings: &mut Findings,
+) {
+    let mut told = places.clone();
+    for unschedulable in &plan.unschedulable {
+        *told.entry(&unschedulable.pod).or_insert(0) += 1;
+        if unschedulable.reasons.is_empty() {
+            findings.add(&unschedulable.pod, "is unschedulable without a reason");
+        }
+    }
+    for pod in &snapshot.pods {
+        let times = told.remove(&pod.id).unwrap_or(0);
+        let expected = u32::from(pod.is_provisionable());
+        if times != expected {
+            findings.add(&pod.id, format!("is in the plan {times} times, expected {expected}"));
+        }
+    }
+}
+
+fn removals_are_empty(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
+    let targets = plan
+        .placements
+        .iter()
+        .map(|placement| &placement.node)
+        .collect::<std::collections::BTreeSet<_>>();
+    for removal in &plan.removals {
+        let busy =
+            |pod: &&Pod| pod.node_name.as_ref() == Some(&removal.node) && pod.is_reschedulable();
+        if let Some(pod) = snapshot.pods.iter().find(busy) {
+            findings.add(&removal.node, format!("is removed but still has {}", pod.id));
+        }
+        if targets.contains(&removal.node) {
+            findings.add(&removal.node, "is removed and given pods at once");
+        }
+        let ours =
+            snapshot.nodes.iter().any(|node| node.name == removal.node && node.pool().is_some());
+        if !ours {
+            findings.add(&removal.node, "is removed but is no node of a pool");
+        }
+    }
+}

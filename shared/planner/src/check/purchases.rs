@@ -1,0 +1,140 @@
+//! What is bought is what the pools allow: requirements, limits, offerings, prices.
+
+use super::Findings;
+use super::hosts::launch_labels;
+use model::{Alternative, InstanceType, Launch, NodePool, Offering, Plan, Resources, Snapshot};
+
+/// Checks every launch, the limits of every pool, and the sum of the prices.
+pub(super) fn check(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
+    for launch in &plan.launches {
+        check_launch(snapshot, launch, findings);
+    }
+    for pool in &snapshot.node_pools {
+        check_limits(snapshot, plan, pool, findings);
+    }
+    let sum = plan.launches.iter().map(|launch| launch.offering.price).sum();
+    if plan.cost.planned != sum {
+        findings.add("cost", format!("is {} but the launches sum up to {sum}", plan.cost.planned));
+    }
+    if plan.cost.lower_bound > plan.cost.planned {
+        findings.add(
+            "cost",
+            format!("{} is below its lower bound {}", plan.cost.planned, plan.cost.lower_bound),
+        );
+    }
+}
+
+fn check_launch(snapshot: &Snapshot, launch: &Launch, findings: &mut Findings) {
+    let Some(pool) = snapshot.node_pools.iter().find(|pool| pool.name == launch.node_pool) else {
+        return;
+    };
+    if pool.problem.is_some() {
+        findings
+            .add(&launch.name, format!("is launched from pool {}, which is not usable", pool.name));
+    }
+    if launch.pods.is_empty() {
+        findings.add(&launch.name, "is launched for no pod");
+    }
+    for offering in std::iter::once(&launch.offering).chain(&launch.alternatives) {
+        check_offering(snapshot, pool, launch, offering, findings);
+    }
+}
+
+fn check_offering(
+    snapshot: &Snapshot,
+    pool: &NodePool,
+    launch: &Launch,
+    wanted: &Alternative,
+    findings: &mut Findings,
+) {
+    let Some((instance_type, offering)) = find(snapshot, pool, wanted) else {
+        return findings.add(
+            &launch.name,
+            format!(
+                "{} in {} as {} is not offered",
+                wanted.instance_type, wanted.zone, wanted.capacity_type
+            ),
+        );
+    };
+    if !offering.available || offering.price != wanted.price {
+        findings.add(
+            &launch.name,
+            format!(
+                "{} in {} is not available at {}",
+                wanted.instance_type, wanted.zone, wanted.price
+            ),
+        );
+    }
+    let as_launched = Launch { offering: wanted.clone(), ..launch.clone() };
+    let mut labels = launch_labels(snapshot, pool, &as_launched, &instance_type.labels);
+    labels.insert(model::labels::ZONE_ID.to_owned(), offering.zone_id.clone());
+    let custom = |key: &str| !model::labels::is_well_known(key) && !labels.contains_key(key);
+    let broken = pool.requirements.iter().find(|(key, set)| {
+        !custom(key)
+            && !set.allows(labels.get(*key).map(String::as_str).filter(|value| !value.is_empty()))
+    });
+    if let Some((key, set)) = broken {
+        findings.add(
+            &launch.name,
+            format!("{} does not meet {key} {set} of pool {}", wanted.instance_type, pool.name),
+        );
+    }
+}
+
+fn find<'a>(
+    snapshot: &'a Snapshot,
+    pool: &NodePool,
+    wanted: &Alternative,
+) -> Option<(&'a InstanceType, &'a Offering)> {
+    let instance_type = snapshot
+        .instance_types
+        .get(&pool.instance_types)?
+        .iter()
+        .find(|known| known.name == wanted.instance_type)?;
+    let same = |offering: &&Offering| {
+        offering.zone == wanted.zone && offering.capacity_type == wanted.capacity_type
+    };
+    instance_type.offerings.iter().find(same).map(|offering| (instance_type, offering))
+}
+
+fn check_limits(snapshot: &Snapshot, plan: &Plan, pool: &NodePool, findings: &mut Findings) {
+    let launches =
+        plan.launches.iter().filter(|launch| launch.node_pool == pool.name).collect::<Vec<_>>();
+    if pool.limits.is_empty() || launches.is_empty() {
+        return;
+    }
+    let mut used = Resources::new();
+    let mut count = |capacity: &Resources| {
+        used.add(capacity);
+        used.add(&Resources::new().with("nodes", 1));
+    };
+    snapshot
+        .nodes
+        .iter()
+        .filter(|node| node.pool() == Some(&pool.name))
+        .for_each(|node| count(&node.capacity));
+    let arrived = |claim: &&model::NodeClaim| {
+        claim
+            .node_name
+            .as_ref()
+            .is_some_and(|name| snapshot.nodes.iter().any(|node| node.name == *name))
+    };
+    snapshot
+        .node_claims
+        .iter()
+        .filter(|claim| claim.pool == pool.name && !arrived(claim))
+        .for_each(|claim| count(&claim.capacity));
+    for launch in launches {
+        if let Some((instance_type, _)) = find(snapshot, pool, &launch.offering) {
+            count(&instance_type.capacity);
+        }
+    }
+    for (name, limit) in pool.limits.iter() {
+        if used.get(name.as_str()) > limit {
+            findings.add(
+                &pool.name,
+                format!("would have {name} {} over its limit of {limit}", used.get(name.as_str())),
+            );
+        }
+    }
+}

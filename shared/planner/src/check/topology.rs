@@ -1,0 +1,240 @@
+//! Spread, affinity and anti-affinity, by binding the planned pods one after another as the kube-scheduler may.
+//!
+//! A plan is right if some order binds every pod where the plan has it.
+
+use super::Findings;
+use super::hosts::Host;
+use model::pod::{PodAffinityTerm, WhenUnsatisfiable};
+use model::{LabelSelector, Labels, Pod, PodSpec};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many pods a selector finds in each domain, by namespace, selector, key, and whose nodes count.
+type Key<'a> = (&'a str, &'a LabelSelector, &'a str, Option<*const PodSpec>);
+
+struct Counter<'a, 'h> {
+    hosts: &'h [Host<'a>],
+    /// Pods selected, by term and domain.
+    selected: BTreeMap<Key<'a>, BTreeMap<String, u32>>,
+    /// Pods that carry the anti-affinity, by term and domain.
+    carriers: BTreeMap<Key<'a>, BTreeMap<String, u32>>,
+    /// By pod labels, the terms that select them.
+    selects: BTreeMap<(Arc<str>, *const Labels), Vec<Key<'a>>>,
+    /// By spec, the hosts that its pods could be on by labels.
+    eligible: BTreeMap<*const PodSpec, Vec<bool>>,
+}
+
+/// Binds the planned pods in a fair order and reports those that no order found binds.
+pub(super) fn check(hosts: &[Host<'_>], findings: &mut Findings) {
+    let mut counter = Counter::new(hosts);
+    if counter.selected.is_empty() {
+        return;
+    }
+    for (at, host) in hosts.iter().enumerate() {
+        host.running.iter().for_each(|pod| counter.bind(pod, at));
+    }
+    let mut waiting = in_turns(hosts);
+    loop {
+        let before = waiting.len();
+        waiting.retain(|(pod, host)| {
+            let refused = counter.refuses(pod, *host).is_some();
+            if !refused {
+                counter.bind(pod, *host);
+            }
+            refused
+        });
+        if waiting.is_empty() || waiting.len() == before {
+            break;
+        }
+    }
+    for (pod, host) in waiting {
+        let rule = counter.refuses(pod, host).unwrap_or_default();
+        findings.add(&pod.id, format!("cannot be bound to {}: {rule}", hosts[host].name));
+    }
+}
+
+/// The planned pods, taking turns among zones and nodes, so that spreads fill evenly.
+fn in_turns<'a>(hosts: &[Host<'a>]) -> Vec<(&'a Pod, usize)> {
+    let mut ranks: BTreeMap<(*const PodSpec, &str), u32> = BTreeMap::new();
+    let mut pods = Vec::new();
+    for (at, host) in hosts.iter().enumerate() {
+        let zone = host.labels.get(model::labels::ZONE).map_or("", String::as_str);
+        for pod in &host.planned {
+            let rank = ranks.entry((Arc::as_ptr(&pod.spec), zone)).or_default();
+            *rank += 1;
+            pods.push((*rank, *pod, at));
+        }
+    }
+    pods.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
+    pods.into_iter().map(|(_, pod, at)| (pod, at)).collect()
+}
+
+impl<'a, 'h> Counter<'a, 'h> {
+    fn new(hosts: &'h [Host<'a>]) -> Self {
+        let mut counter = Self {
+            hosts,
+            selected: BTreeMap::new(),
+            carriers: BTreeMap::new(),
+            selects: BTreeMap::new(),
+            eligible: BTreeMap::new(),
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for pod in hosts.iter().flat_map(|host| &host.planned) {
+            if seen.insert((Arc::as_ptr(&pod.spec), &*pod.id.namespace)) {
+                spread_keys(pod).for_each(|(key, _)| counter.know(key, pod));
+                pod.spec
+                    .pod_affinity
+                    .iter()
+                    .chain(&pod.spec.pod_anti_affinity)
+                    .for_each(|term| counter.know(key(pod, term), pod));
+            }
+        }
+        for pod in hosts
+            .iter()
+            .flat_map(|host| &host.running)
+            .filter(|pod| !pod.spec.pod_anti_affinity.is_empty())
+        {
+            pod.spec.pod_anti_affinity.iter().for_each(|term| counter.know(key(pod, term), pod));
+        }
+        counter
+    }
+
+    fn know(&mut self, key: Key<'a>, pod: &'a Pod) {
+        self.selected.entry(key).or_default();
+        if key.3.is_some() {
+            let eligible = self.hosts.iter().map(|host| host.selected_by(&pod.spec)).collect();
+            self.eligible.entry(Arc::as_ptr(&pod.spec)).or_insert(eligible);
+        }
+    }
+
+    fn domain(&self, host: usize, key: &str) -> Option<&'h String> {
+        let labels = &self.hosts[host].labels;
+        labels.get(key).or_else(|| labels.get(model::labels::normalize(key)))
+    }
+
+    fn counts_there(&self, key: &Key<'a>, host: usize) -> bool {
+        key.3.is_none_or(|spec| self.eligible.get(&spec).is_none_or(|hosts| hosts[host]))
+    }
+
+    fn selecting(&mut self, pod: &'a Pod) -> Vec<Key<'a>> {
+        let known = (pod.id.namespace.clone(), Arc::as_ptr(&pod.labels));
+        let find = || {
+            self.selected
+                .keys()
+                .filter(|key| key.0 == &*pod.id.namespace && key.1.matches(&pod.labels))
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        self.selects.entry(known).or_insert_with(find).clone()
+    }
+
+    fn bind(&mut self, pod: &'a Pod, host: usize) {
+        for key in self.selecting(pod).into_iter().filter(|_| pod.deletion_at.is_none()) {
+            if let Some(domain) =
+                self.domain(host, key.2).filter(|_| self.counts_there(&key, host)).cloned()
+            {
+                *self.selected.entry(key).or_default().entry(domain).or_default() += 1;
+            }
+        }
+        for term in &pod.spec.pod_anti_affinity {
+            let key = key(pod, term);
+            if let Some(domain) = self.domain(host, key.2).cloned() {
+                *self.carriers.entry(key).or_default().entry(domain).or_default() += 1;
+            }
+        }
+    }
+
+    fn count(&self, key: &Key<'a>, domain: &str) -> u32 {
+        self.selected.get(key).and_then(|domains| domains.get(domain)).copied().unwrap_or(0)
+    }
+
+    /// The rule that keeps the pod from the host now.
+    fn refuses(&mut self, pod: &'a Pod, host: usize) -> Option<String> {
+        let selecting = self.selecting(pod);
+        self.refuses_spread(pod, host)
+            .or_else(|| self.refuses_affinity(pod, host, &selecting))
+            .or_else(|| self.refuses_anti_affinity(pod, host, &selecting))
+    }
+
+    fn refuses_spread(&self, pod: &'a Pod, host: usize) -> Option<String> {
+        spread_keys(pod).find_map(|(key, skew)| {
+            let Some(domain) = self.domain(host, key.2) else {
+                return Some(format!("the node has no label {}", key.2));
+            };
+            let own = u32::from(key.1.matches(&pod.labels));
+            let count = self.count(&key, domain) + own;
+            // The emptiest domain only matters once there are more than the skew itself allows.
+            (count > skew && count > skew + self.least(&key))
+                .then(|| format!("spread over {} would exceed {skew}", key.2))
+        })
+    }
+
+    /// The pods in the emptiest domain among the nodes that count.
+    fn least(&self, key: &Key<'a>) -> u32 {
+        let counting = (0..self.hosts.len()).filter(|host| self.counts_there(key, *host));
+        counting
+            .filter_map(|host| self.domain(host, key.2))
+            .map(|domain| self.count(key, domain))
+            .min()
+            .unwrap_or(0)
+    }
+
+    fn refuses_affinity(&self, pod: &'a Pod, host: usize, selecting: &[Key<'a>]) -> Option<String> {
+        pod.spec.pod_affinity.iter().find_map(|term| {
+            let key = key(pod, term);
+            let nowhere = self
+                .selected
+                .get(&key)
+                .is_none_or(|domains| domains.values().all(|count| *count == 0));
+            let first = nowhere && selecting.contains(&key);
+            let there = self.domain(host, key.2).is_some_and(|domain| self.count(&key, domain) > 0);
+            (!first && !there).then(|| format!("no pod that affinity over {} asks for", key.2))
+        })
+    }
+
+    fn refuses_anti_affinity(
+        &self,
+        pod: &'a Pod,
+        host: usize,
+        selecting: &[Key<'a>],
+    ) -> Option<String> {
+        let own = pod.spec.pod_anti_affinity.iter().map(|term| key(pod, term));
+        let own = own
+            .filter(|key| {
+                self.domain(host, key.2).is_some_and(|domain| self.count(key, domain) > 0)
+            })
+            .map(|key| key.2)
+            .next();
+        let carried = |key: &&Key<'a>| {
+            let domains = self.carriers.get(*key);
+            self.domain(host, key.2).is_some_and(|domain| {
+                domains.is_some_and(|domains| domains.get(domain).is_some_and(|count| *count > 0))
+            })
+        };
+        let others = selecting.iter().find(carried).map(|key| key.2);
+        own.or(others).map(|key| format!("anti-affinity over {key}"))
+    }
+}
+
+fn key<'a>(pod: &'a Pod, term: &'a PodAffinityTerm) -> Key<'a> {
+    (&pod.id.namespace, &term.selector, &term.topology_key, None)
+}
+
+fn spread_keys(pod: &Pod) -> impl Iterator<Item = (Key<'_>, u32)> {
+    let hard = pod
+        .spec
+        .topology_spread
+        .iter()
+        .filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
+    hard.map(|spread| {
+        (
+            (
+                &*pod.id.namespace,
+                &spread.selector,
+                spread.topology_key.as_str(),
+                Some(Arc::as_ptr(&pod.spec)),
+            ),
+            spread.max_skew.max(1) as u32,
+        )
+    })
+}

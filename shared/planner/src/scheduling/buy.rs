@@ -1,0 +1,263 @@
+//! Demand becomes nodes: pools of the highest weight first, among them the cheapest packing, within limits.
+
+use super::candidates::Candidates;
+use super::classes::Class;
+use super::constraints::HostRules;
+use super::limits::Limits;
+use super::place::Demands;
+use super::topology::Topology;
+use crate::packing::bitset::Bitset;
+use crate::packing::problem::{Item, Kind, Packed, Problem};
+use crate::packing::{solve, undominated};
+use model::Pod;
+use std::collections::BTreeMap;
+
+/// A node to be bought.
+pub(crate) struct Bought<'a> {
+    /// The candidate.
+    pub(crate) candidate: usize,
+    /// Its pods, with their class, and the zone that they need if they need one.
+    pub(crate) pods: Vec<(usize, Option<usize>, &'a Pod)>,
+}
+
+/// What buying needs to know.
+pub(crate) struct Market<'a, 's> {
+    pub(crate) candidates: &'s Candidates<'a>,
+    pub(crate) classes: &'s [Class<'a>],
+    /// By class, the candidates that can hold one of its pods.
+    pub(crate) fitting: &'s [Bitset],
+    pub(crate) topology: &'s Topology<'a>,
+    /// A bound on the work of one packing.
+    pub(crate) steps: u64,
+}
+
+/// What was bought, what was not, and the bounds of the packings.
+#[derive(Default)]
+pub(crate) struct Purchase<'a> {
+    pub(crate) nodes: Vec<Bought<'a>>,
+    pub(crate) left: Demands<'a>,
+    /// The sum of the bounds of all packings, which is a bound only if nothing was turned away by limits.
+    pub(crate) bound: u64,
+    /// Whether limits turned something away.
+    pub(crate) limited: bool,
+}
+
+/// A packing problem and what its parts stand for.
+struct Translation {
+    problem: Problem,
+    /// By kind, the candidate.
+    kinds: Vec<usize>,
+    /// By item, the demands that it stands for.
+    items: Vec<Vec<(usize, Option<usize>)>>,
+}
+
+/// Limits are met by packing again what did not fit, at most so often.
+const ROUNDS: usize = 12;
+
+impl<'a> Market<'a, '_> {
+    /// Buys for the demands, weight by weight.
+    pub(crate) fn buy(&self, demands: Demands<'a>, limits: &mut Limits) -> Purchase<'a> {
+        let mut purchase = Purchase { left: demands, ..Purchase::default() };
+        for tier in self.tiers() {
+            let demands = std::mem::take(&mut purchase.left);
+            self.buy_tier(demands, &tier, limits, &mut purchase);
+        }
+        purchase
+    }
+
+    /// The candidates of each weight, the highest weight first.
+    pub(crate) fn tiers(&self) -> Vec<Bitset> {
+        let mut tiers: BTreeMap<std::cmp::Reverse<i32>, Bitset> = BTreeMap::new();
+        for (pool, members) in self.candidates.pools.iter().zip(&self.candidates.of_pool) {
+            let tier = tiers
+                .entry(std::cmp::Reverse(pool.weight))
+                .or_insert_with(|| Bitset::new(self.candidates.list.len()));
+            tier.unite(members);
+        }
+        tiers.into_values().collect()
+    }
+
+    fn buy_tier(
+        &self,
+        demands: Demands<'a>,
+        tier: &Bitset,
+        limits: &mut Limits,
+        purchase: &mut Purchase<'a>,
+    ) {
+        let mut wanted = demands;
+        for _ in 0..ROUNDS {
+            let within = self.within(tier, limits);
+            let (mut possible, refused): (Demands<'a>, Demands<'a>) = wanted
+                .into_iter()
+                .partition(|((class, zone), _)| within.meets(&self.fitting_in(*class, *zone)));
+            if limits.any() {
+                purchase.limited |=
+                    refused.keys().any(|(class, zone)| tier.meets(&self.fitting_in(*class, *zone)));
+            }
+            purchase.left.extend(refused);
+            if possible.is_empty() {
+                return;
+            }
+            let translation = self.translate(&possible, &within);
+            let solution = solve(&translation.problem, self.steps);
+            purchase.bound += solution.bound;
+            self.accept(&translation, solution.nodes, &mut possible, limits, purchase);
+            possible.retain(|_, pods| !pods.is_empty());
+            if possible.is_empty() {
+                return;
+            }
+            purchase.limited = true;
+            wanted = possible;
+        }
+        purchase.left.extend(wanted);
+    }
+
+    /// The candidates of the tier that the limits still allow one of.
+    fn within(&self, tier: &Bitset, limits: &Limits) -> Bitset {
+        if !limits.any() {
+            return tier.clone();
+        }
+        let mut within = Bitset::new(self.candidates.list.len());
+        let allowed = |at: &usize| {
+            let candidate = &self.candidates.list[*at];
+            limits.exceeded(candidate.pool, &candidate.instance_type.capacity).is_none()
+        };
+        tier.iter().filter(allowed).for_each(|at| within.insert(at));
+        within
+    }
+
+    /// The candidates for a class in a zone.
+    pub(crate) fn fitting_in(&self, class: usize, zone: Option<usize>) -> Bitset {
+        let mut fitting = self.fitting[class].clone();
+        if let Some(zone) = zone {
+            fitting.intersect(&self.candidates.of_zone[zone]);
+        }
+        fitting
+    }
+
+    fn translate(&self, demands: &Demands<'a>, within: &Bitset) -> Translation {
+        let keys = demands.keys().copied().collect::<Vec<_>>();
+        let classes = keys.iter().map(|(class, _)| &self.classes[*class]).collect::<Vec<_>>();
+        let rules = HostRules::new(&classes, self.topology);
+        let mut merged: BTreeMap<(Vec<i64>, Bitset, Option<usize>), Vec<usize>> = BTreeMap::new();
+        for (position, (class, zone)) in keys.iter().enumerate() {
+            let mut allowed = self.fitting_in(*class, *zone);
+            allowed.intersect(within);
+            let alone = (!rules.is_free(position)).then_some(position);
+            merged
+                .entry((self.classes[*class].size.clone(), allowed, alone))
+                .or_default()
+                .push(position);
+        }
+        let mut item_of = vec![0; keys.len()];
+        for (item, positions) in merged.values().enumerate() {
+            positions.iter().for_each(|position| item_of[*position] = item);
+        }
+        let item =
+            |((size, _, alone), positions): (&(Vec<i64>, Bitset, Option<usize>), &Vec<usize>)| {
+                Item {
+                    size: size.clone(),
+                    count: positions
+                        .iter()
+                        .map(|position| demands[&keys[*position]].len() as u32)
+                        .sum(),
+                    groups: alone
+                        .map(|position| rules.groups[position].clone())
+                        .unwrap_or_default(),
+                    conflicts: alone
+                        .map(|position| {
+                            rules.conflicts[position].iter().map(|other| item_of[*other]).collect()
+                        })
+                        .unwrap_or_default(),
+                }
+            };
+        let items = merged.iter().map(item).collect::<Vec<_>>();
+        let allowed = merged.keys().map(|(_, allowed, _)| allowed).collect::<Vec<_>>();
+        let (kinds, problem_kinds) = kinds(self.candidates, &allowed);
+        let dimensions = items.first().map_or(0, |item| item.size.len());
+        let conflicting = items.iter().any(|item| !item.conflicts.is_empty());
+        let problem = Problem {
+            dimensions,
+            items,
+            kinds: problem_kinds,
+            group_limits: rules.limits.clone(),
+            conflicting,
+        };
+        let items = merged
+            .values()
+            .map(|positions| positions.iter().map(|position| keys[*position]).collect())
+            .collect();
+        Translation { problem, kinds, items }
+    }
+
+    /// Keeps the nodes that the limits allow, those that hold most for their price first, and gives them their pods.
+    fn accept(
+        &self,
+        translation: &Translation,
+        nodes: Vec<Packed>,
+        demands: &mut Demands<'a>,
+        limits: &mut Limits,
+        purchase: &mut Purchase<'a>,
+    ) {
+        let mut nodes = nodes;
+        if limits.any() {
+            let held = |node: &Packed| {
+                node.pattern.iter().map(|(_, count)| u64::from(*count)).sum::<u64>()
+            };
+            let rate = |node: &Packed| {
+                translation.problem.kinds[node.kind].price * 1000 / held(node).max(1)
+            };
+            nodes.sort_by(|a, b| (rate(a), a).cmp(&(rate(b), b)));
+        }
+        for node in nodes {
+            let candidate = translation.kinds[node.kind];
+            let (pool, capacity) = (
+                self.candidates.list[candidate].pool,
+                &self.candidates.list[candidate].instance_type.capacity,
+            );
+            if limits.exceeded(pool, capacity).is_some() {
+                continue;
+            }
+            limits.buy(pool, capacity);
+            let mut pods = Vec::new();
+            for (item, count) in &node.pattern {
+                hand_out(&translation.items[*item], *count, demands, &mut pods);
+            }
+            purchase.nodes.push(Bought { candidate, pods });
+        }
+    }
+}
+
+/// Takes pods of an item's demands, in order.
+fn hand_out<'a>(
+    keys: &[(usize, Option<usize>)],
+    count: u32,
+    demands: &mut Demands<'a>,
+    pods: &mut Vec<(usize, Option<usize>, &'a Pod)>,
+) {
+    let mut wanted = count as usize;
+    for key in keys {
+        let Some(waiting) = demands.get_mut(key) else { continue };
+        let taken = waiting.len().min(wanted);
+        pods.extend(waiting.drain(..taken).map(|pod| (key.0, key.1, pod)));
+        wanted -= taken;
+    }
+}
+
+/// The undominated candidates for items with these candidates, and the kinds that they are.
+pub(crate) fn kinds(candidates: &Candidates<'_>, allowed: &[&Bitset]) -> (Vec<usize>, Vec<Kind>) {
+    let mut held_by = vec![Bitset::new(allowed.len()); candidates.list.len()];
+    for (item, set) in allowed.iter().enumerate() {
+        set.iter().for_each(|at| held_by[at].insert(item));
+    }
+    let useful =
+        (0..candidates.list.len()).filter(|at| !held_by[*at].is_empty()).collect::<Vec<_>>();
+    let kind = |at: &usize| Kind {
+        capacity: candidates.list[*at].usable.to_vec(),
+        price: candidates.list[*at].offering.price.0,
+        allowed: held_by[*at].clone(),
+    };
+    let all = useful.iter().map(kind).collect::<Vec<_>>();
+    let kept = undominated(&all);
+    (kept.iter().map(|at| useful[*at]).collect(), kept.iter().map(|at| all[*at].clone()).collect())
+}

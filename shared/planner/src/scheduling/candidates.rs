@@ -1,0 +1,374 @@
+//! The nodes that could be launched: each pool's instance types in each zone as each capacity type, with their labels.
+//!
+//! A candidate's labels are all known, so that a pod's requirements are tested as the kube-scheduler will test them.
+
+use super::classes::{Class, Classes};
+use super::dimensions::Dimensions;
+use crate::packing::bitset::Bitset;
+use model::pool::ApiVersion;
+use model::{
+    InstanceType, Labels, NodePool, Offering, Operator, PodSpec, Requirement, Snapshot, labels,
+};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A node that could be launched.
+pub(crate) struct Candidate<'a> {
+    /// The pool, as an index into `Candidates::pools`.
+    pub(crate) pool: usize,
+    /// The instance type.
+    pub(crate) instance_type: &'a InstanceType,
+    /// The offering.
+    pub(crate) offering: &'a Offering,
+    /// The zone, as an index into the turn's zones.
+    pub(crate) zone: usize,
+    /// What pods may use once the daemons are there, by dimension.
+    pub(crate) usable: Rc<Vec<i64>>,
+    /// Labels put on because pods ask for them, where the pool leaves the value open.
+    pub(crate) chosen: Rc<Labels>,
+}
+
+/// All candidates of a turn.
+pub(crate) struct Candidates<'a> {
+    /// The usable pools, by name.
+    pub(crate) pools: Vec<&'a NodePool>,
+    /// The candidates, by pool, instance type and offering.
+    pub(crate) list: Vec<Candidate<'a>>,
+    /// By pool, its candidates.
+    pub(crate) of_pool: Vec<Bitset>,
+    /// By zone, its candidates.
+    pub(crate) of_zone: Vec<Bitset>,
+    /// The names of the zones, ascending.
+    pub(crate) zones: Vec<String>,
+    region: &'a str,
+}
+
+/// Label values that pools leave open are tried in at most so many combinations for each pool.
+const MOST_VARIANTS: usize = 64;
+
+impl<'a> Candidates<'a> {
+    /// Enumerates the candidates of the snapshot's usable pools.
+    pub(crate) fn new(snapshot: &'a Snapshot, classes: &Classes<'a>) -> Self {
+        let zones = zones(snapshot);
+        let mut pools =
+            snapshot.node_pools.iter().filter(|pool| is_usable(pool)).collect::<Vec<_>>();
+        pools.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut all = Self {
+            pools,
+            list: Vec::new(),
+            of_pool: Vec::new(),
+            of_zone: Vec::new(),
+            zones,
+            region: &snapshot.region,
+        };
+        for pool in 0..all.pools.len() {
+            all.add_pool(snapshot, pool, classes);
+        }
+        all.index();
+        all
+    }
+
+    fn index(&mut self) {
+        let size = self.list.len();
+        self.of_pool = vec![Bitset::new(size); self.pools.len()];
+        self.of_zone = vec![Bitset::new(size); self.zones.len()];
+        for (at, candidate) in self.list.iter().enumerate() {
+            self.of_pool[candidate.pool].insert(at);
+            self.of_zone[candidate.zone].insert(at);
+        }
+    }
+
+    fn add_pool(&mut self, snapshot: &'a Snapshot, pool: usize, classes: &Classes<'a>) {
+        let node_pool = self.pools[pool];
+        let Some(types) = snapshot.instance_types.get(&node_pool.instance_types) else { return };
+        let mut types = types.iter().collect::<Vec<_>>();
+        types.sort_by(|a, b| a.name.cmp(&b.name));
+        let variants =
+            variants(node_pool, &classes.list).into_iter().map(Rc::new).collect::<Vec<_>>();
+        for instance_type in types {
+            if !self.type_accepted(node_pool, instance_type) {
+                continue;
+            }
+            for chosen in &variants {
+                self.add_type(snapshot, pool, instance_type, chosen, &classes.dimensions);
+            }
+        }
+    }
+
+    /// Whether the type's own labels meet the pool's requirements; those of offerings are tested with the offerings.
+    fn type_accepted(&self, pool: &NodePool, instance_type: &InstanceType) -> bool {
+        let of_type = |key: &str| labels::is_well_known(key) && !is_of_offering(key);
+        let mut requirements = pool.requirements.iter().filter(|(key, _)| of_type(key));
+        requirements.all(|(key, set)| set.allows(type_label(instance_type, key)))
+    }
+
+    fn add_type(
+        &mut self,
+        snapshot: &'a Snapshot,
+        pool: usize,
+        instance_type: &'a InstanceType,
+        chosen: &Rc<Labels>,
+        dimensions: &Dimensions,
+    ) {
+        let mut offerings = instance_type
+            .offerings
+            .iter()
+            .filter(|offering| offering.available)
+            .collect::<Vec<_>>();
+        offerings.sort_by_key(|offering| (&offering.zone, offering.capacity_type, offering.price));
+        let mut usable: BTreeMap<Vec<usize>, Rc<Vec<i64>>> = BTreeMap::new();
+        for offering in offerings {
+            let Ok(zone) = self.zones.binary_search(&offering.zone) else { continue };
+            let mut candidate = Candidate {
+                pool,
+                instance_type,
+                offering,
+                zone,
+                usable: Rc::default(),
+                chosen: chosen.clone(),
+            };
+            let accepted =
+                self.pools[pool].requirements.iter().filter(|(key, _)| is_of_offering(key));
+            if !accepted.into_iter().all(|(key, set)| set.allows(self.label(&candidate, key))) {
+                continue;
+            }
+            let daemons = self.daemons(snapshot, &candidate);
+            let room = usable.entry(daemons).or_insert_with_key(|daemons| {
+                Rc::new(usable_room(snapshot, instance_type, daemons, dimensions))
+            });
+            candidate.usable = room.clone();
+            if candidate.usable.iter().all(|room| *room >= 0) {
+                self.list.push(candidate);
+            }
+        }
+    }
+
+    /// The daemonsets whose pods will run on the candidate.
+    fn daemons(&self, snapshot: &Snapshot, candidate: &Candidate<'_>) -> Vec<usize> {
+        let runs = |spec: &PodSpec| {
+            let tolerated =
+                model::taints::untolerated(&self.pools[candidate.pool].taints, &spec.tolerations)
+                    .is_none();
+            tolerated && self.matches_alone(candidate, spec)
+        };
+        (0..snapshot.daemon_sets.len()).filter(|at| runs(&snapshot.daemon_sets[*at].spec)).collect()
+    }
+
+    fn matches_alone(&self, candidate: &Candidate<'_>, spec: &PodSpec) -> bool {
+        let selected =
+            spec.node_selector.iter().all(|(key, value)| self.label(candidate, key) == Some(value));
+        let meets = |requirement: &Requirement| {
+            requirement.value_set().allows(self.label(candidate, &requirement.key))
+        };
+        let unnamed = |term: &model::pod::NodeSelectorTerm| {
+            term.fields.is_empty() || !term.requirements.is_empty()
+        };
+        selected
+            && (spec.node_affinity.is_empty()
+                || spec
+                    .node_affinity
+                    .iter()
+                    .any(|term| unnamed(term) && term.requirements.iter().all(meets)))
+    }
+
+    /// A label that the candidate's node will carry.
+    pub(crate) fn label<'c>(&'c self, candidate: &'c Candidate<'_>, key: &str) -> Option<&'c str> {
+        let pool = self.pools[candidate.pool];
+        match labels::normalize(key) {
+            labels::ZONE => Some(&candidate.offering.zone),
+            labels::ZONE_ID => {
+                Some(candidate.offering.zone_id.as_str()).filter(|id| !id.is_empty())
+            }
+            labels::CAPACITY_TYPE => Some(candidate.offering.capacity_type.as_str()),
+            labels::REGION => Some(self.region),
+            labels::INITIALIZED | labels::REGISTERED => Some("true"),
+            labels::NODE_POOL => {
+                (pool.api_version != ApiVersion::Legacy).then_some(pool.name.as_str())
+            }
+            labels::PROVISIONER_NAME => {
+                (pool.api_version == ApiVersion::Legacy).then_some(pool.name.as_str())
+            }
+            key => custom_label(pool, candidate, key),
+        }
+    }
+
+    /// The candidates that the class's requirements, volumes and tolerations allow, whatever their size.
+    pub(crate) fn allowed(&self, class: &Class<'_>, atoms: &mut Atoms) -> Bitset {
+        let mut allowed = Bitset::full(self.list.len());
+        for (pool, members) in self.pools.iter().zip(&self.of_pool) {
+            if model::taints::untolerated(&pool.taints, &class.spec.tolerations).is_some() {
+                members.iter().for_each(|at| allowed.remove(at));
+            }
+        }
+        for (key, value) in &class.spec.node_selector {
+            allowed
+                .intersect(atoms.get(self, &Requirement::new(key, Operator::In, [value.as_str()])));
+        }
+        for terms in std::iter::once(&class.spec.node_affinity)
+            .chain(&class.volumes)
+            .filter(|terms| !terms.is_empty())
+        {
+            let mut any = Bitset::new(self.list.len());
+            for term in
+                terms.iter().filter(|term| term.fields.is_empty() && !term.requirements.is_empty())
+            {
+                let mut all = Bitset::full(self.list.len());
+                term.requirements
+                    .iter()
+                    .for_each(|requirement| all.intersect(atoms.get(self, requirement)));
+                any.unite(&all);
+            }
+            allowed.intersect(&any);
+        }
+        allowed
+    }
+
+    /// Those of `allowed` that have room for one pod of this size.
+    pub(crate) fn large_enough(&self, allowed: &Bitset, size: &[i64]) -> Bitset {
+        let mut fitting = Bitset::new(self.list.len());
+        let fits = |at: &usize| super::dimensions::fits(size, &self.list[*at].usable);
+        allowed.iter().filter(fits).for_each(|at| fitting.insert(at));
+        fitting
+    }
+}
+
+/// The candidates that meet single requirements, computed once each.
+#[derive(Default)]
+pub(crate) struct Atoms {
+    known: BTreeMap<Requirement, Bitset>,
+}
+
+impl Atoms {
+    /// The candidates that meet the requirement.
+    pub(crate) fn get(
+        &mut self,
+        candidates: &Candidates<'_>,
+        requirement: &Requirement,
+    ) -> &Bitset {
+        self.known.entry(requirement.clone()).or_insert_with(|| {
+            let set = requirement.value_set();
+            let mut met = Bitset::new(candidates.list.len());
+            let meets = |candidate: &Candidate<'_>| {
+                set.allows(candidates.label(candidate, &requirement.key))
+            };
+            candidates
+                .list
+                .iter()
+                .enumerate()
+                .filter(|(_, candidate)| meets(candidate))
+                .for_each(|(at, _)| met.insert(at));
+            met
+        })
+    }
+}
+
+/// Whether pending pods may be planned onto the pool's nodes.
+pub(crate) fn is_usable(pool: &NodePool) -> bool {
+    pool.problem.is_none() && pool.replicas.is_none()
+}
+
+fn zones(snapshot: &Snapshot) -> Vec<String> {
+    let offered = snapshot
+        .instance_types
+        .values()
+        .flat_map(|types| types.iter())
+        .flat_map(|instance_type| &instance_type.offerings);
+    let offered = offered.map(|offering| offering.zone.as_str());
+    let nodes = snapshot.nodes.iter().filter_map(|node| node.label(labels::ZONE));
+    let claims = snapshot.node_claims.iter().filter_map(|claim| claim.zone.as_deref());
+    let all = offered.chain(nodes).chain(claims).collect::<std::collections::BTreeSet<_>>();
+    all.into_iter().map(str::to_owned).collect()
+}
+
+fn is_of_offering(key: &str) -> bool {
+    [labels::ZONE, labels::ZONE_ID, labels::CAPACITY_TYPE, labels::REGION]
+        .contains(&labels::normalize(key))
+}
+
+fn type_label<'t>(instance_type: &'t InstanceType, key: &str) -> Option<&'t str> {
+    match labels::normalize(key) {
+        labels::INSTANCE_TYPE => Some(&instance_type.name),
+        key => instance_type.labels.get(key).map(String::as_str),
+    }
+}
+
+fn custom_label<'c>(
+    pool: &'c NodePool,
+    candidate: &'c Candidate<'_>,
+    key: &str,
+) -> Option<&'c str> {
+    let own = pool.labels.get(key).map(String::as_str);
+    let fixed = || {
+        pool.requirements
+            .get(key)
+            .filter(|_| !labels::is_well_known(key))
+            .and_then(model::ValueSet::single)
+    };
+    own.or_else(|| candidate.chosen.get(key).map(String::as_str))
+        .or_else(|| type_label(candidate.instance_type, key))
+        .or_else(fixed)
+}
+
+fn usable_room(
+    snapshot: &Snapshot,
+    instance_type: &InstanceType,
+    daemons: &[usize],
+    dimensions: &Dimensions,
+) -> Vec<i64> {
+    let mut room = dimensions.vector(&instance_type.allocatable);
+    for daemon in daemons {
+        super::dimensions::take(
+            &mut room,
+            &dimensions.vector(&snapshot.daemon_sets[*daemon].spec.requests),
+            1,
+        );
+    }
+    room
+}
+
+/// The combinations of label values that the pool leaves open and that some class asks for.
+fn variants(pool: &NodePool, classes: &[Class<'_>]) -> Vec<Labels> {
+    let mut variants = vec![Labels::new()];
+    let open = pool.requirements.iter().filter(|(key, set)| {
+        !labels::is_well_known(key) && !pool.labels.contains_key(*key) && set.single().is_none()
+    });
+    for (key, set) in open {
+        let values = asked_values(classes, key)
+            .into_iter()
+            .filter(|value| set.allows(Some(value)))
+            .collect::<Vec<_>>();
+        let more = values
+            .iter()
+            .flat_map(|value| variants.iter().map(|base| with(base, key, value)))
+            .collect::<Vec<_>>();
+        variants.extend(more);
+        variants.truncate(MOST_VARIANTS);
+    }
+    variants
+}
+
+fn with(base: &Labels, key: &str, value: &str) -> Labels {
+    let mut labels = base.clone();
+    labels.insert(key.to_owned(), value.to_owned());
+    labels
+}
+
+fn asked_values(classes: &[Class<'_>], key: &str) -> std::collections::BTreeSet<String> {
+    let selected = classes.iter().filter_map(|class| class.spec.node_selector.get(key)).cloned();
+    let terms = classes
+        .iter()
+        .flat_map(|class| class.spec.node_affinity.iter().chain(class.volumes.iter().flatten()));
+    let required =
+        terms.flat_map(|term| &term.requirements).filter(|requirement| requirement.key == key);
+    let asked = required.flat_map(|requirement| match requirement.operator {
+        Operator::In => requirement.values.clone(),
+        Operator::Exists => vec!["joiner".to_owned()],
+        Operator::NotIn
+        | Operator::DoesNotExist
+        | Operator::Gt
+        | Operator::Lt
+        | Operator::Gte
+        | Operator::Lte => Vec::new(),
+    });
+    selected.chain(asked).collect()
+}

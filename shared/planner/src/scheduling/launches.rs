@@ -1,0 +1,118 @@
+//! Bought nodes as the plan names them, with the other offerings that would do.
+
+use super::buy::{Bought, Market};
+use super::candidates::Candidate;
+use super::limits::Limits;
+use crate::packing::bitset::Bitset;
+use model::{Alternative, Launch, PodId};
+use std::collections::BTreeMap;
+
+/// A launch keeps at most so many alternatives.
+const MOST_ALTERNATIVES: usize = 40;
+/// Of each instance type at most so many zones and capacity types are kept, so that types stay diverse.
+const MOST_OF_A_TYPE: usize = 6;
+
+type Contents = Vec<((usize, Option<usize>), usize)>;
+
+/// The launches, by pool, type and pods, with names that count up within each pool.
+pub(crate) fn launches<'a>(
+    market: &Market<'a, '_>,
+    nodes: Vec<Bought<'a>>,
+    limits: &Limits,
+) -> Vec<Launch> {
+    let mut memo: BTreeMap<(usize, Contents), Vec<Alternative>> = BTreeMap::new();
+    let mut launches =
+        nodes.into_iter().map(|node| launch(market, node, limits, &mut memo)).collect::<Vec<_>>();
+    launches.sort_by(|a, b| order(a).cmp(&order(b)));
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+    for launch in &mut launches {
+        let number = numbers.entry(launch.node_pool.clone()).or_default();
+        *number += 1;
+        launch.name = format!("{}-{number}", launch.node_pool).into();
+    }
+    launches
+}
+
+fn order(launch: &Launch) -> impl Ord + use<'_> {
+    (
+        &launch.node_pool,
+        std::cmp::Reverse(launch.offering.price),
+        &launch.offering.instance_type,
+        &launch.offering.zone,
+        &launch.pods,
+    )
+}
+
+fn launch(
+    market: &Market<'_, '_>,
+    node: Bought<'_>,
+    limits: &Limits,
+    memo: &mut BTreeMap<(usize, Contents), Vec<Alternative>>,
+) -> Launch {
+    let candidate = &market.candidates.list[node.candidate];
+    let mut contents: BTreeMap<(usize, Option<usize>), usize> = BTreeMap::new();
+    for (class, zone, _) in &node.pods {
+        *contents.entry((*class, *zone)).or_default() += 1;
+    }
+    let contents = contents.into_iter().collect::<Contents>();
+    let alternatives = memo
+        .entry((node.candidate, contents))
+        .or_insert_with_key(|(_, contents)| alternatives(market, node.candidate, contents, limits));
+    let mut pods = node.pods.iter().map(|(_, _, pod)| pod.id.clone()).collect::<Vec<PodId>>();
+    pods.sort();
+    Launch {
+        name: "".into(),
+        node_pool: market.candidates.pools[candidate.pool].name.clone(),
+        offering: alternative(candidate),
+        pods,
+        labels: (*candidate.chosen).clone(),
+        alternatives: alternatives.clone(),
+    }
+}
+
+fn alternative(candidate: &Candidate<'_>) -> Alternative {
+    Alternative {
+        instance_type: candidate.instance_type.name.clone(),
+        zone: candidate.offering.zone.clone(),
+        capacity_type: candidate.offering.capacity_type,
+        price: candidate.offering.price,
+        estimated: candidate.offering.estimated,
+    }
+}
+
+/// The other offerings of the same pool that hold the same pods, cheapest first.
+fn alternatives(
+    market: &Market<'_, '_>,
+    chosen: usize,
+    contents: &Contents,
+    limits: &Limits,
+) -> Vec<Alternative> {
+    let own = &market.candidates.list[chosen];
+    let mut possible: Bitset = market.candidates.of_pool[own.pool].clone();
+    let mut total = vec![0_i64; own.usable.len()];
+    for ((class, zone), count) in contents {
+        possible.intersect(&market.fitting_in(*class, *zone));
+        super::dimensions::take(&mut total, &market.classes[*class].size, -(*count as i64));
+    }
+    let possible = market.candidates.large_enough(&possible, &total);
+    let alike = |at: &usize| {
+        let other = &market.candidates.list[*at];
+        let small =
+            limits.no_larger(own.pool, &other.instance_type.capacity, &own.instance_type.capacity);
+        *at != chosen && other.chosen == own.chosen && small
+    };
+    let mut found = possible
+        .iter()
+        .filter(alike)
+        .map(|at| alternative(&market.candidates.list[at]))
+        .collect::<Vec<_>>();
+    found.sort_by(|a, b| (a.price, a).cmp(&(b.price, b)));
+    let mut of_type: BTreeMap<String, usize> = BTreeMap::new();
+    found.retain(|alternative| {
+        let count = of_type.entry(alternative.instance_type.clone()).or_default();
+        *count += 1;
+        *count <= MOST_OF_A_TYPE
+    });
+    found.truncate(MOST_ALTERNATIVES);
+    found
+}

@@ -1,0 +1,68 @@
+//! What pools may still buy before their limits are reached.
+
+use super::candidates::Candidates;
+use super::slots::Slot;
+use model::resources::NODES;
+use model::{Reason, Resources};
+
+/// By pool, the limits and what counts against them.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    limits: Vec<Resources>,
+    used: Vec<Resources>,
+}
+
+impl Limits {
+    /// Counts the pools' nodes and claims.
+    pub(crate) fn new(candidates: &Candidates<'_>, slots: &[Slot<'_>]) -> Self {
+        let limits = candidates.pools.iter().map(|pool| pool.limits.clone()).collect();
+        let mut counted = Self { limits, used: vec![Resources::new(); candidates.pools.len()] };
+        for slot in slots {
+            let pool =
+                candidates.pools.iter().position(|pool| slot.pool == Some(pool.name.as_str()));
+            if let Some(pool) = pool {
+                counted.buy(pool, slot.capacity);
+            }
+        }
+        counted
+    }
+
+    /// Whether any pool has a limit.
+    pub(crate) fn any(&self) -> bool {
+        self.limits.iter().any(|limits| !limits.is_empty())
+    }
+
+    /// The resource that keeps the pool from having one more node of this capacity.
+    pub(crate) fn exceeded(&self, pool: usize, capacity: &Resources) -> Option<&str> {
+        let after = |name: &str| {
+            self.used[pool].get(name).saturating_add(if name == NODES {
+                1
+            } else {
+                capacity.get(name)
+            })
+        };
+        self.limits[pool]
+            .iter()
+            .find(|(name, limit)| after(name.as_str()) > *limit)
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Counts a node of this capacity.
+    pub(crate) fn buy(&mut self, pool: usize, capacity: &Resources) {
+        self.used[pool].add(capacity);
+        self.used[pool].add(&Resources::new().with(NODES, 1));
+    }
+
+    /// The pool's limits leave room for `other` wherever they leave room for `capacity`.
+    pub(crate) fn no_larger(&self, pool: usize, other: &Resources, capacity: &Resources) -> bool {
+        self.limits[pool]
+            .iter()
+            .all(|(name, _)| other.get(name.as_str()) <= capacity.get(name.as_str()))
+    }
+
+    /// The reason for the pool's refusal over `resource`.
+    pub(crate) fn reason(&self, pool: usize, name: &str, resource: &str) -> Reason {
+        let (limit, used) = (self.limits[pool].get(resource), self.used[pool].get(resource));
+        Reason::Limit { pool: name.to_owned(), resource: resource.to_owned(), limit, used }
+    }
+}

@@ -1,0 +1,121 @@
+//! A node opened in this turn for pods that must share it: its type stays open while pods join.
+
+use super::candidates::Candidates;
+use super::classes::Class;
+use super::dimensions::fits;
+use crate::packing::bitset::Bitset;
+use model::pod::HostPort;
+use model::{MicroUsdPerHour, Pod};
+
+/// An open node.
+pub(crate) struct Open<'a> {
+    /// The candidates that hold all that is on it.
+    possible: Bitset,
+    /// The zone.
+    pub(crate) zone: usize,
+    total: Vec<i64>,
+    /// What is on it: the class and the pod.
+    pub(crate) pods: Vec<(usize, &'a Pod)>,
+    chosen: Option<usize>,
+}
+
+impl<'a> Open<'a> {
+    /// An empty node in a zone for a class with these candidates; `None` if there are none in the zone.
+    pub(crate) fn new(candidates: &Candidates<'_>, fitting: &Bitset, zone: usize) -> Option<Self> {
+        let mut possible = fitting.clone();
+        possible.intersect(&candidates.of_zone[zone]);
+        (!possible.is_empty()).then(|| Self {
+            possible,
+            zone,
+            total: Vec::new(),
+            pods: Vec::new(),
+            chosen: None,
+        })
+    }
+
+    /// Whether its candidate is decided.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.chosen.is_some()
+    }
+
+    /// Decides for the cheapest candidate.
+    pub(crate) fn close(&mut self, candidates: &Candidates<'_>) {
+        self.chosen = cheapest(candidates, &self.possible);
+    }
+
+    /// The candidate decided for, or the cheapest so far.
+    pub(crate) fn candidate(&self, candidates: &Candidates<'_>) -> Option<usize> {
+        self.chosen.or_else(|| cheapest(candidates, &self.possible))
+    }
+
+    /// The price of the cheapest candidate.
+    pub(crate) fn price(&self, candidates: &Candidates<'_>) -> MicroUsdPerHour {
+        self.candidate(candidates)
+            .map_or(MicroUsdPerHour::ZERO, |at| candidates.list[at].offering.price)
+    }
+
+    /// What one more of the class would add to the price, if it fits.
+    pub(crate) fn price_with(
+        &self,
+        candidates: &Candidates<'_>,
+        class: &Class<'_>,
+        fitting: &Bitset,
+    ) -> Option<MicroUsdPerHour> {
+        let after = cheapest(candidates, &self.narrowed(candidates, class, fitting))?;
+        Some(candidates.list[after].offering.price.saturating_sub(self.price(candidates)))
+    }
+
+    /// Whether some candidate holds one more of the class.
+    pub(crate) fn holds_one_more(
+        &self,
+        candidates: &Candidates<'_>,
+        class: &Class<'_>,
+        fitting: &Bitset,
+    ) -> bool {
+        match self.chosen {
+            Some(chosen) => {
+                fitting.contains(chosen) && fits(&self.with(class), &candidates.list[chosen].usable)
+            }
+            None => !self.narrowed(candidates, class, fitting).is_empty(),
+        }
+    }
+
+    /// Whether the ports are free.
+    pub(crate) fn ports_free(&self, classes: &[Class<'_>], ports: &[HostPort]) -> bool {
+        let mut taken = self.pods.iter().flat_map(|(class, _)| &classes[*class].spec.host_ports);
+        !taken.any(|taken| ports.iter().any(|port| taken.conflicts(port)))
+    }
+
+    /// Puts a pod on it.
+    pub(crate) fn add(
+        &mut self,
+        candidates: &Candidates<'_>,
+        index: usize,
+        class: &Class<'_>,
+        fitting: &Bitset,
+        pod: &'a Pod,
+    ) {
+        self.possible = self.narrowed(candidates, class, fitting);
+        self.total = self.with(class);
+        self.pods.push((index, pod));
+    }
+
+    fn with(&self, class: &Class<'_>) -> Vec<i64> {
+        let mut total = class.size.clone();
+        total
+            .iter_mut()
+            .zip(&self.total)
+            .for_each(|(total, size)| *total = total.saturating_add(*size));
+        total
+    }
+
+    fn narrowed(&self, candidates: &Candidates<'_>, class: &Class<'_>, fitting: &Bitset) -> Bitset {
+        let mut possible = self.possible.clone();
+        possible.intersect(fitting);
+        candidates.large_enough(&possible, &self.with(class))
+    }
+}
+
+fn cheapest(candidates: &Candidates<'_>, possible: &Bitset) -> Option<usize> {
+    possible.iter().min_by_key(|at| (candidates.list[*at].offering.price, *at))
+}

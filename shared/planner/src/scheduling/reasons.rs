@@ -1,0 +1,132 @@
+//! Why a class fits no candidate, pool by pool: the first thing that leaves none.
+
+use super::candidates::{Atoms, Candidates, is_usable};
+use super::classes::Class;
+use super::dimensions::Dimensions;
+use crate::packing::bitset::Bitset;
+use model::pod::NodeSelectorTerm;
+use model::{NodePool, Operator, Reason, Requirement, Snapshot};
+
+/// The reasons for all pools, by weight and name.
+pub(crate) fn reasons(
+    snapshot: &Snapshot,
+    candidates: &Candidates<'_>,
+    class: &Class<'_>,
+    dimensions: &Dimensions,
+    atoms: &mut Atoms,
+) -> Vec<Reason> {
+    let mut pools =
+        snapshot.node_pools.iter().filter(|pool| pool.replicas.is_none()).collect::<Vec<_>>();
+    pools.sort_by(|a, b| (-a.weight, &a.name).cmp(&(-b.weight, &b.name)));
+    if pools.is_empty() {
+        return vec![Reason::NoNodePool];
+    }
+    let mut reasons = pools
+        .into_iter()
+        .map(|pool| reason(candidates, pool, class, dimensions, atoms))
+        .collect::<Vec<_>>();
+    reasons.dedup();
+    reasons
+}
+
+fn reason(
+    candidates: &Candidates<'_>,
+    pool: &NodePool,
+    class: &Class<'_>,
+    dimensions: &Dimensions,
+    atoms: &mut Atoms,
+) -> Reason {
+    let name = || pool.name.clone();
+    let index = candidates.pools.iter().position(|candidate| candidate.name == pool.name);
+    let Some(index) = index.filter(|_| is_usable(pool)) else {
+        return Reason::PoolNotReady {
+            pool: name(),
+            problem: pool.problem.clone().unwrap_or_default(),
+        };
+    };
+    if let Some(taint) = model::taints::untolerated(&pool.taints, &class.spec.tolerations) {
+        return Reason::Taint { pool: name(), taint: taint.to_string() };
+    }
+    let mut left = candidates.of_pool[index].clone();
+    if left.is_empty() {
+        return Reason::NoOffering { pool: name() };
+    }
+    for wanted in selector(class) {
+        left.intersect(atoms.get(candidates, &wanted));
+        if left.is_empty() {
+            return Reason::Requirements { pool: name(), wanted: wanted.to_string() };
+        }
+    }
+    for terms in std::iter::once(&class.spec.node_affinity)
+        .chain(&class.volumes)
+        .filter(|terms| !terms.is_empty())
+    {
+        left = meeting(candidates, &left, terms, atoms);
+        if left.is_empty() {
+            return Reason::Requirements { pool: name(), wanted: display(terms) };
+        }
+    }
+    too_large(candidates, &left, class, dimensions, pool)
+}
+
+fn selector(class: &Class<'_>) -> Vec<Requirement> {
+    class
+        .spec
+        .node_selector
+        .iter()
+        .map(|(key, value)| Requirement::new(key, Operator::In, [value.as_str()]))
+        .collect()
+}
+
+fn meeting(
+    candidates: &Candidates<'_>,
+    left: &Bitset,
+    terms: &[NodeSelectorTerm],
+    atoms: &mut Atoms,
+) -> Bitset {
+    let mut any = Bitset::new(candidates.list.len());
+    for term in terms.iter().filter(|term| term.fields.is_empty() && !term.requirements.is_empty())
+    {
+        let mut all = left.clone();
+        term.requirements
+            .iter()
+            .for_each(|requirement| all.intersect(atoms.get(candidates, requirement)));
+        any.unite(&all);
+    }
+    any
+}
+
+fn display(terms: &[NodeSelectorTerm]) -> String {
+    let term = |term: &NodeSelectorTerm| {
+        let all = term.requirements.iter().chain(&term.fields).map(Requirement::to_string);
+        all.collect::<Vec<_>>().join(" and ")
+    };
+    terms.iter().map(term).collect::<Vec<_>>().join(", or ")
+}
+
+/// The resource of which even the largest candidate has too little; if each has enough of each, no single one has enough of all.
+fn too_large(
+    candidates: &Candidates<'_>,
+    left: &Bitset,
+    class: &Class<'_>,
+    dimensions: &Dimensions,
+    pool: &NodePool,
+) -> Reason {
+    let largest = |dimension: usize| {
+        left.iter().map(|at| candidates.list[at].usable[dimension]).max().unwrap_or(0)
+    };
+    let short =
+        (0..dimensions.len()).find(|dimension| class.size[*dimension] > largest(*dimension));
+    let tightest = short.or_else(|| {
+        (0..dimensions.len()).max_by_key(|dimension| {
+            class.size[*dimension].saturating_mul(1000) / largest(*dimension).max(1)
+        })
+    });
+    let dimension = tightest.unwrap_or(0);
+    Reason::TooLarge {
+        pool: pool.name.clone(),
+        resource: dimensions.name(dimension).to_owned(),
+        requested: class.size.get(dimension).copied().unwrap_or(0),
+        largest: largest(dimension),
+    }
+}

@@ -1,0 +1,202 @@
+//! Nodes that are there or on their way, with the room they have.
+
+use super::dimensions::{Dimensions, take};
+use model::node::Node;
+use model::pod::{HostPort, NodeSelectorTerm};
+use model::snapshot::DaemonSet;
+use model::{Labels, NodeClaim, Pod, PodId, Snapshot, Taint, labels};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A node, or a claim whose node has not come yet.
+pub(crate) struct Slot<'a> {
+    /// The node's name, or the claim's.
+    pub(crate) name: Arc<str>,
+    labels: Cow<'a, Labels>,
+    /// Taints that a pod must tolerate to be bound here sooner or later.
+    pub(crate) taints: Vec<Taint>,
+    /// What is left for pods, by dimension.
+    pub(crate) room: Vec<i64>,
+    /// The zone, as an index into the turn's zones.
+    pub(crate) zone: Option<usize>,
+    /// Host ports taken.
+    pub(crate) ports: Vec<HostPort>,
+    /// Whether pods can be planned onto it.
+    pub(crate) usable: bool,
+    /// Whether it is set up.
+    initialized: bool,
+    /// The pods that it was bought for.
+    pub(crate) nominated: BTreeSet<&'a PodId>,
+    /// The pool that it counts for.
+    pub(crate) pool: Option<&'a str>,
+    /// What counts against the pool's limits.
+    pub(crate) capacity: &'a model::Resources,
+}
+
+impl Slot<'_> {
+    /// Whether a pod with this selector and these terms may be bound here.
+    pub(crate) fn matches(&self, selector: &Labels, terms: &[NodeSelectorTerm]) -> bool {
+        let selected = selector.iter().all(|(key, value)| self.labels.get(key) == Some(value));
+        selected
+            && (terms.is_empty() || terms.iter().any(|term| term.matches(&self.name, &self.labels)))
+    }
+
+    /// Whether the ports are free.
+    pub(crate) fn ports_free(&self, ports: &[HostPort]) -> bool {
+        !ports.iter().any(|port| self.ports.iter().any(|taken| taken.conflicts(port)))
+    }
+}
+
+/// All nodes and claims, the ones that are set up first, then by name.
+pub(crate) fn slots<'a>(
+    snapshot: &'a Snapshot,
+    dimensions: &Dimensions,
+    zones: &[String],
+) -> Vec<Slot<'a>> {
+    let pods = pods_by_node(snapshot);
+    let claims = snapshot
+        .node_claims
+        .iter()
+        .filter_map(|claim| claim.node_name.as_ref().map(|node| (&**node, claim)));
+    let claims = claims.collect::<BTreeMap<_, _>>();
+    let nodes = snapshot.nodes.iter().map(|node| {
+        let on_it = pods.get(&*node.name).map_or(&[][..], Vec::as_slice);
+        node_slot(snapshot, node, claims.get(&*node.name).copied(), on_it, dimensions, zones)
+    });
+    let known = snapshot.nodes.iter().map(|node| &*node.name).collect::<BTreeSet<_>>();
+    let coming = snapshot
+        .node_claims
+        .iter()
+        .filter(|claim| !claim.node_name.as_ref().is_some_and(|name| known.contains(&**name)));
+    let mut slots = nodes
+        .chain(coming.map(|claim| claim_slot(snapshot, claim, dimensions, zones)))
+        .collect::<Vec<_>>();
+    slots.sort_by(|a, b| (!a.initialized, &a.name).cmp(&(!b.initialized, &b.name)));
+    slots
+}
+
+fn pods_by_node(snapshot: &Snapshot) -> BTreeMap<&str, Vec<&Pod>> {
+    let mut pods: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
+    for pod in snapshot.pods.iter().filter(|pod| !pod.is_terminal()) {
+        if let Some(node) = &pod.node_name {
+            pods.entry(node).or_default().push(pod);
+        }
+    }
+    pods
+}
+
+fn node_slot<'a>(
+    snapshot: &'a Snapshot,
+    node: &'a Node,
+    claim: Option<&'a NodeClaim>,
+    pods: &[&'a Pod],
+    dimensions: &Dimensions,
+    zones: &[String],
+) -> Slot<'a> {
+    let initialized = node.initialized();
+    let startup = startup_taints(snapshot, node.pool().filter(|_| !initialized));
+    let taints = node
+        .taints
+        .iter()
+        .filter(|taint| initialized || !(is_ephemeral(taint) || startup.contains(taint)));
+    let mut slot = Slot {
+        name: node.name.clone(),
+        labels: Cow::Borrowed(&node.labels),
+        taints: taints.cloned().collect(),
+        room: dimensions.vector(&node.allocatable),
+        zone: node.label(labels::ZONE).and_then(|zone| zone_index(zones, zone)),
+        ports: Vec::new(),
+        usable: !node.deleting && !node.unschedulable && !claim.is_some_and(|claim| claim.deleting),
+        initialized,
+        nominated: claim.map(|claim| claim.nominated.iter().collect()).unwrap_or_default(),
+        pool: node.pool(),
+        capacity: &node.capacity,
+    };
+    for pod in pods {
+        take(&mut slot.room, &dimensions.vector(&pod.spec.requests), 1);
+        slot.ports.extend(pod.spec.host_ports.iter().cloned());
+    }
+    reserve_daemons(snapshot, &mut slot, pods, dimensions);
+    slot
+}
+
+fn claim_slot<'a>(
+    snapshot: &'a Snapshot,
+    claim: &'a NodeClaim,
+    dimensions: &Dimensions,
+    zones: &[String],
+) -> Slot<'a> {
+    let mut own = claim.labels.clone();
+    let known = [(labels::ZONE, &claim.zone), (labels::INSTANCE_TYPE, &claim.instance_type)];
+    for (key, value) in
+        known.into_iter().filter_map(|(key, value)| value.as_ref().map(|value| (key, value)))
+    {
+        own.insert(key.to_owned(), value.clone());
+    }
+    if let Some(capacity_type) = claim.capacity_type {
+        own.insert(labels::CAPACITY_TYPE.to_owned(), capacity_type.as_str().to_owned());
+    }
+    own.entry(labels::NODE_POOL.to_owned()).or_insert_with(|| claim.pool.clone());
+    let mut slot = Slot {
+        name: claim.name.clone(),
+        labels: Cow::Owned(own),
+        taints: claim.taints.iter().filter(|taint| !is_ephemeral(taint)).cloned().collect(),
+        room: dimensions.vector(&claim.allocatable),
+        zone: claim.zone.as_deref().and_then(|zone| zone_index(zones, zone)),
+        ports: Vec::new(),
+        usable: !claim.deleting,
+        initialized: false,
+        nominated: claim.nominated.iter().collect(),
+        pool: Some(&claim.pool),
+        capacity: &claim.capacity,
+    };
+    reserve_daemons(snapshot, &mut slot, &[], dimensions);
+    slot
+}
+
+fn zone_index(zones: &[String], zone: &str) -> Option<usize> {
+    zones.binary_search_by(|known| known.as_str().cmp(zone)).ok()
+}
+
+fn startup_taints<'a>(snapshot: &'a Snapshot, pool: Option<&str>) -> Vec<&'a Taint> {
+    let pool = snapshot.node_pools.iter().find(|candidate| pool == Some(candidate.name.as_str()));
+    pool.map(|pool| pool.startup_taints.iter().collect()).unwrap_or_default()
+}
+
+/// Whether the taint goes by itself while a node is set up.
+fn is_ephemeral(taint: &Taint) -> bool {
+    const NAMES: [&str; 4] = [
+        labels::NOT_READY_TAINT,
+        labels::UNREACHABLE_TAINT,
+        labels::UNINITIALIZED_TAINT,
+        labels::UNREGISTERED_TAINT,
+    ];
+    NAMES.contains(&taint.key.as_str()) || taint.key.starts_with(labels::READINESS_TAINT_PREFIX)
+}
+
+/// Takes away the room of daemons that will come but are not there yet.
+fn reserve_daemons(
+    snapshot: &Snapshot,
+    slot: &mut Slot<'_>,
+    pods: &[&Pod],
+    dimensions: &Dimensions,
+) {
+    for daemon_set in snapshot.daemon_sets.iter().filter(|daemon_set| !runs(daemon_set, pods)) {
+        let spec = &daemon_set.spec;
+        let tolerated = model::taints::untolerated(&slot.taints, &spec.tolerations).is_none();
+        if tolerated && slot.matches(&spec.node_selector, &spec.node_affinity) {
+            take(&mut slot.room, &dimensions.vector(&spec.requests), 1);
+            slot.ports.extend(spec.host_ports.iter().cloned());
+        }
+    }
+}
+
+fn runs(daemon_set: &DaemonSet, pods: &[&Pod]) -> bool {
+    let owned = |pod: &&&Pod| {
+        pod.owner
+            .as_ref()
+            .is_some_and(|owner| owner.kind == "DaemonSet" && owner.name == daemon_set.name)
+    };
+    pods.iter().filter(owned).any(|pod| *pod.id.namespace == *daemon_set.namespace)
+}

@@ -1,0 +1,91 @@
+//! Where a pod's bound volumes let it be.
+
+use model::pod::{NodeSelectorTerm, PodVolume};
+use model::reason::Unsupported;
+use model::volume::{Volume, VolumeClaim};
+use model::{Pod, Reason, Snapshot};
+use std::collections::BTreeMap;
+
+/// For each volume the places where it can be used: alternatives, of which one must match.
+pub(crate) type VolumeTerms = Vec<Vec<NodeSelectorTerm>>;
+
+/// The claims and volumes of a snapshot, by name.
+pub(crate) struct Volumes<'a> {
+    claims: BTreeMap<(&'a str, &'a str), &'a VolumeClaim>,
+    volumes: BTreeMap<&'a str, &'a Volume>,
+}
+
+impl<'a> Volumes<'a> {
+    /// Indexes the snapshot's claims and volumes.
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
+        let claims = snapshot
+            .volume_claims
+            .iter()
+            .map(|claim| ((claim.namespace.as_str(), claim.name.as_str()), claim));
+        let volumes = snapshot.volumes.iter().map(|volume| (volume.name.as_str(), volume));
+        Self { claims: claims.collect(), volumes: volumes.collect() }
+    }
+
+    /// The places of all the pod's volumes, or why it cannot be placed.
+    pub(crate) fn terms(&self, pod: &Pod) -> Result<VolumeTerms, Reason> {
+        let mut terms = VolumeTerms::new();
+        for volume in &pod.spec.volumes {
+            let name = match volume {
+                PodVolume::Claim(name) => name.clone(),
+                PodVolume::Ephemeral { volume, .. } => format!("{}-{volume}", pod.id.name),
+            };
+            let places = self.places(&pod.id.namespace, &name)?;
+            if !places.is_empty() {
+                terms.push(places);
+            }
+        }
+        terms.sort();
+        terms.dedup();
+        Ok(terms)
+    }
+
+    fn places(&self, namespace: &str, name: &str) -> Result<Vec<NodeSelectorTerm>, Reason> {
+        let broken =
+            |problem: &str| Reason::Volume { claim: name.to_owned(), problem: problem.to_owned() };
+        let claim =
+            self.claims.get(&(namespace, name)).ok_or_else(|| broken("there is no such claim"))?;
+        if claim.deleting {
+            return Err(broken("the claim is being deleted"));
+        }
+        if claim.phase == "Lost" {
+            return Err(broken("the claim has lost its volume"));
+        }
+        let Some(volume) = &claim.volume else {
+            return Err(Reason::Unsupported { feature: Unsupported::UnboundVolume });
+        };
+        let volume = self
+            .volumes
+            .get(volume.as_str())
+            .ok_or_else(|| broken("its volume is not in the snapshot"))?;
+        Ok(if volume.local {
+            without_hostname(&volume.node_affinity)
+        } else {
+            volume.node_affinity.clone()
+        })
+    }
+}
+
+/// A local volume's hostname is no reason against a new node: the pod could not run anywhere else either.
+fn without_hostname(terms: &[NodeSelectorTerm]) -> Vec<NodeSelectorTerm> {
+    let kept = |term: &NodeSelectorTerm| {
+        let requirements = term
+            .requirements
+            .iter()
+            .filter(|requirement| requirement.key != model::labels::HOSTNAME);
+        NodeSelectorTerm {
+            requirements: requirements.cloned().collect(),
+            fields: term.fields.clone(),
+        }
+    };
+    let terms = terms.iter().map(kept).collect::<Vec<_>>();
+    if terms.iter().any(|term| term.requirements.is_empty() && term.fields.is_empty()) {
+        Vec::new()
+    } else {
+        terms
+    }
+}
