@@ -32,6 +32,8 @@ mod selector_map;
 mod selector_terms;
 mod tags;
 mod taints;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use crd::custom_resource_definitions;
@@ -42,6 +44,7 @@ use serde_json::Value;
 
 /// An object in the model's terms.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "objects are few and soon taken apart")]
 pub enum Object {
     /// From a `Provisioner` or a `NodePool`.
     NodePool(model::NodePool),

@@ -71,7 +71,11 @@ fn strings(metadata: &Map<String, Value>, key: &str, findings: &mut Findings) ->
     for (key, value) in map {
         match value {
             Value::String(text) => drop(labels.insert(key.clone(), text.clone())),
-            other => findings.error(
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => findings.error(
                 "type",
                 &field(&path, key),
                 format!("must be a string, not {}", shown(other)),

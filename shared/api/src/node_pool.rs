@@ -319,8 +319,8 @@ fn foreign_class(
     path: &str,
     findings: &mut Findings,
 ) -> Option<String> {
-    let group = reference.group.as_deref()?;
-    let kind = reference.kind.as_deref()?;
+    let group = reference.group.as_deref().filter(|group| !group.is_empty())?;
+    let kind = reference.kind.as_deref().filter(|kind| !kind.is_empty())?;
     if (group, kind) == (CLASS_GROUP, CLASS_KIND) {
         return None;
     }

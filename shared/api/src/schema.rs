@@ -14,7 +14,7 @@ macro_rules! wire {
         #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub(crate) struct $name {
-            $( $(#[$field_meta])* #[serde(default, skip_serializing_if = "Option::is_none")] pub(crate) $field: Option<$type>, )*
+            $( $(#[$field_meta])* #[serde(skip_serializing_if = "Option::is_none")] pub(crate) $field: Option<$type>, )*
         }
     };
 }
