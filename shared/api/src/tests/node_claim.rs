@@ -1,0 +1,63 @@
+use super::*;
+use model::{CapacityType, Timestamp};
+
+#[test]
+fn a_claim_carries_what_its_node_will() {
+    let object = node_claim();
+    assert_eq!(findings(&object), Vec::<String>::new());
+    let claim = claim(&object);
+    assert_eq!((&*claim.name, claim.pool.as_str()), ("default-x1", "default"));
+    assert_eq!(claim.node_name.as_deref(), Some("ip-10-0-0-1.ec2.internal"));
+    assert_eq!(claim.provider_id.as_deref(), Some("aws:///us-east-1a/i-1"));
+    assert_eq!(claim.instance_type.as_deref(), Some("m5.large"));
+    assert_eq!(claim.zone.as_deref(), Some("us-east-1a"));
+    assert_eq!(claim.capacity_type, Some(CapacityType::Spot));
+    assert_eq!(claim.labels.get("kubernetes.io/arch"), None, "two values say nothing of the label");
+    assert_eq!(claim.taints.len(), 1, "startup taints are left out");
+    assert_eq!((claim.capacity.get("cpu"), claim.allocatable.get("cpu")), (2_000, 1_930));
+    assert_eq!(claim.allocatable.get("pods"), 29);
+    assert_eq!(claim.created_at, Some(Timestamp(1_767_225_600)));
+    assert_eq!((claim.price, claim.deleting), (None, false));
+}
+
+#[test]
+fn a_claims_own_labels_win_over_its_requirements() {
+    let labels = json!({ "node.kubernetes.io/instance-type": "m5.xlarge", "karpenter.sh/capacity-type": "on-demand" });
+    let claim = claim(&with(node_claim(), "metadata.labels", labels));
+    assert_eq!(claim.instance_type.as_deref(), Some("m5.xlarge"));
+    assert_eq!(claim.capacity_type, Some(CapacityType::OnDemand));
+}
+
+#[test]
+fn a_claim_may_be_new_or_going() {
+    let new = claim(&with(node_claim(), "status", Value::Null));
+    assert_eq!((new.node_name, new.provider_id), (None, None));
+    assert!(new.allocatable.is_empty());
+    let going = with(node_claim(), "metadata.deletionTimestamp", json!("2026-01-01T00:00:00Z"));
+    assert!(claim(&going).deleting);
+}
+
+#[test]
+fn requirements_of_a_claim_may_name_its_pool() {
+    let pool = json!([{ "key": "karpenter.sh/nodepool", "operator": "In", "values": ["gpu"] }]);
+    let object = with(with(node_claim(), "spec.requirements", pool), "metadata.labels", json!({}));
+    assert_eq!(findings(&object), Vec::<String>::new());
+    assert_eq!(claim(&object).pool, "gpu");
+}
+
+#[test]
+fn v1beta1_is_read_too() {
+    let object = with(node_claim(), "apiVersion", json!("karpenter.sh/v1beta1"));
+    let object = with(object, "spec.nodeClassRef", json!({ "name": "default" }));
+    let object = with(object, "spec.kubelet", json!({ "maxPods": 3 }));
+    assert_eq!(findings(&object), Vec::<String>::new());
+    assert_eq!(claim(&object).pool, "default");
+}
+
+#[test]
+fn a_broken_status_is_a_warning() {
+    let object = with(node_claim(), "status.capacity", json!({ "cpu": "lots", "memory": "8Gi" }));
+    let object = with(object, "status.future", json!(1));
+    assert_eq!(findings(&object), ["warning status.capacity.cpu quantity"]);
+    assert_eq!(claim(&object).capacity.get("memory"), 8 << 30);
+}
