@@ -1,6 +1,6 @@
 //! Packs problem files as an upstream-like packer would, one tab-separated line each.
 
-use simulation::baseline::problem::Problem;
+use joiner_simulation::baseline::problem::Problem;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -21,5 +21,11 @@ fn main() -> ExitCode {
 fn line(path: &str) -> Result<String, Box<dyn std::error::Error>> {
     let problem = Problem::from_bytes(&std::fs::read(path)?)?;
     let answer = problem.answer()?;
-    Ok(format!("{}\t{:.4}\t{}\t{}", problem.name, answer.cost.usd(), answer.nodes, answer.unscheduled))
+    Ok(format!(
+        "{}\t{:.4}\t{}\t{}",
+        problem.name,
+        answer.cost.usd(),
+        answer.nodes,
+        answer.unscheduled
+    ))
 }

@@ -20,7 +20,8 @@ const WEIGHTINGS: i128 = 64;
 
 impl Bound for ResourceBound {
     fn lower_bound(&self, snapshot: &Snapshot) -> MicroUsdPerHour {
-        let types: Vec<&InstanceType> = snapshot.instance_types.values().flat_map(|types| types.iter()).collect();
+        let types: Vec<&InstanceType> =
+            snapshot.instance_types.values().flat_map(|types| types.iter()).collect();
         let mut daemons = Resources::new();
         for daemon_set in &snapshot.daemon_sets {
             daemons.add(&daemon_set.spec.requests);
@@ -42,7 +43,11 @@ fn capacity(known: &InstanceType, daemons: &Resources) -> Option<(i128, i128, i1
     let mut left = known.allocatable.clone();
     left.subtract(daemons);
     let price = known.offerings.iter().map(|offering| offering.price).min()?;
-    Some((i128::from(left.get(CPU)), i128::from(left.get(MEMORY).div_euclid(1 << 20)) + 1, i128::from(price.0)))
+    Some((
+        i128::from(left.get(CPU)),
+        i128::from(left.get(MEMORY).div_euclid(1 << 20)) + 1,
+        i128::from(price.0),
+    ))
 }
 
 fn held(pod: &Pod, capacities: &[(i128, i128, i128)]) -> bool {
@@ -55,7 +60,8 @@ fn held(pod: &Pod, capacities: &[(i128, i128, i128)]) -> bool {
 fn weighted(cpu: i128, memory: i128, weight: i128, capacities: &[(i128, i128, i128)]) -> i128 {
     let value = |cpu: i128, memory: i128| cpu * 8 * weight + memory * (WEIGHTINGS - weight);
     let wanted = value(cpu, memory);
-    let needed = |(cpu, memory, price): &(i128, i128, i128)| wanted * price / value(*cpu, *memory).max(1);
+    let needed =
+        |(cpu, memory, price): &(i128, i128, i128)| wanted * price / value(*cpu, *memory).max(1);
     capacities.iter().filter(|(cpu, _, _)| *cpu > 0).map(needed).min().unwrap_or(0)
 }
 

@@ -19,10 +19,14 @@ const BOUND_POINTS: i64 = 144;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RunError {
     /// There are no types.
-    #[error("the region {0:?} has no instance type that the pool allows; choose a region that the catalog knows")]
+    #[error(
+        "the region {0:?} has no instance type that the pool allows; choose a region that the catalog knows"
+    )]
     NoTypes(String),
     /// No type holds the largest pod.
-    #[error("no single instance type holds a pod of {0}; the node group cannot be chosen. Leave such pods out of the trace")]
+    #[error(
+        "no single instance type holds a pod of {0}; the node group cannot be chosen. Leave such pods out of the trace"
+    )]
     TooLarge(String),
     /// The length is not positive, or absurd.
     #[error("a run of {0} s is not possible: from 60 s to 31 days")]
@@ -65,14 +69,16 @@ pub fn run(
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(part) = PARTS.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = one(scenario, *part, joiner, &group, bound, &|at_s| progress(*part, at_s));
+            let outcome =
+                one(scenario, *part, joiner, &group, bound, &|at_s| progress(*part, at_s));
             progress(*part, scenario.length_s);
             if let Ok(mut outcomes) = outcomes.lock() {
                 outcomes.push((*part, outcome));
             }
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(PARTS.len()));
+    let threads =
+        std::thread::available_parallelism().map_or(1, |count| count.get().min(PARTS.len()));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(work);
@@ -102,7 +108,8 @@ fn one(
     bound: &dyn Bound,
     progress: &dyn Fn(i64),
 ) -> Outcome {
-    let measure = |decider: Box<dyn Decider>| World::new(scenario, decider, Box::new(NoFaults)).run(progress);
+    let measure =
+        |decider: Box<dyn Decider>| World::new(scenario, decider, Box::new(NoFaults)).run(progress);
     match part {
         Part::Joiner => Outcome::Measured(measure(Box::new(joiner))),
         Part::Upstream => Outcome::Measured(measure(Box::new(Upstream))),
@@ -126,14 +133,22 @@ fn assemble(scenario: &Scenario, group: &NodeGroup, outcomes: Vec<(Part, Outcome
 
 /// The bound at equal distances: for the pods that would be live if every pod were bound the moment it arrives.
 /// It does not depend on any decider.
-fn bound_over_time(scenario: &Scenario, bound: &dyn Bound, progress: &dyn Fn(i64)) -> Vec<BoundPoint> {
+fn bound_over_time(
+    scenario: &Scenario,
+    bound: &dyn Bound,
+    progress: &dyn Fn(i64),
+) -> Vec<BoundPoint> {
     let workload = &scenario.workload;
     let times = arrivals(&workload.requests, workload.arrival_bin_s, scenario.seed);
     let mut points = Vec::new();
     for step in 0..=BOUND_POINTS {
         let at_s = scenario.length_s * step / BOUND_POINTS;
         let snapshot = live(scenario, &times, at_s);
-        let cost = if snapshot.pods.is_empty() { MicroUsdPerHour::ZERO } else { bound.lower_bound(&snapshot) };
+        let cost = if snapshot.pods.is_empty() {
+            MicroUsdPerHour::ZERO
+        } else {
+            bound.lower_bound(&snapshot)
+        };
         points.push(BoundPoint { at_s, cost });
         progress(at_s);
     }
@@ -146,7 +161,8 @@ fn live(scenario: &Scenario, times: &[SimTime], at_s: i64) -> Snapshot {
     let mut snapshot = scenario.snapshot();
     snapshot.now = now.timestamp();
     for (request, arrived) in scenario.workload.requests.iter().zip(times) {
-        let ends = request.duration_s.map(|duration_s| arrived.plus_ms(duration_s.saturating_mul(1000)));
+        let ends =
+            request.duration_s.map(|duration_s| arrived.plus_ms(duration_s.saturating_mul(1000)));
         if *arrived > now || ends.is_some_and(|ends| ends <= now) {
             continue;
         }

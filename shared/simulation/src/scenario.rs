@@ -1,17 +1,20 @@
 //! What a run starts from: the workload, the region, the node pool, the daemonsets.
 
 use crate::workload::Workload;
-use model::pool::{ApiVersion, ConsolidationPolicy, Disruption, ImageFamily};
+use catalog::{Catalog, Request, Settings};
+use model::pool::{ApiVersion, ConsolidationPolicy, Disruption, ImageFamily, Kubelet};
 use model::resources::{CPU, MEMORY, PODS};
 use model::snapshot::DaemonSet;
 use model::{
-    Duration, InstanceType, NodeClass, NodePool, Operator, PodSpec, Requirement, Requirements, Resources, Snapshot,
-    Toleration, labels,
+    Duration, InstanceType, NodeClass, NodePool, Operator, PodSpec, Requirement, Requirements,
+    Resources, Snapshot, Toleration, labels,
 };
 use std::sync::Arc;
 
 /// The key of the pool's types in the snapshot.
 const TYPES: &str = "default";
+/// In how many zones the cluster has subnets.
+const ZONES: usize = 3;
 /// How long a node must have been empty before it goes: `consolidateAfter: 1m` of Karpenter's getting-started page.
 const EMPTY_FOR: Duration = Duration(60);
 
@@ -39,7 +42,13 @@ pub struct Scenario {
 impl Scenario {
     /// A scenario with the default pool and daemonsets. Of the types, only those that the pool allows are kept, and
     /// no bare metal, which Karpenter buys only when nothing else fits.
-    pub fn new(workload: Workload, region: &str, types: Vec<InstanceType>, length_s: i64, seed: u64) -> Self {
+    pub fn new(
+        workload: Workload,
+        region: &str,
+        types: Vec<InstanceType>,
+        length_s: i64,
+        seed: u64,
+    ) -> Self {
         let (pool, class) = (default_pool(), default_class());
         let kept = types.into_iter().filter_map(|instance_type| allowed(&pool, instance_type));
         Self {
@@ -52,6 +61,26 @@ impl Scenario {
             class,
             daemon_sets: default_daemon_sets(),
         }
+    }
+
+    /// As `new`, with the catalog's types in the region's three best-supplied zones.
+    pub fn from_catalog(
+        workload: Workload,
+        catalog: &Catalog,
+        region: &str,
+        length_s: i64,
+        seed: u64,
+    ) -> Self {
+        let (class, kubelet, settings) = (default_class(), Kubelet::default(), Settings::default());
+        let zones = catalog.usual_zones(region, ZONES);
+        let request = Request {
+            region,
+            zones: &zones,
+            class: &class,
+            kubelet: &kubelet,
+            settings: &settings,
+        };
+        Self::new(workload, region, catalog.instance_types(&request), length_s, seed)
     }
 
     /// The empty cluster.
@@ -68,8 +97,10 @@ impl Scenario {
 
     /// The zones that the types are offered in, by name.
     pub fn zones(&self) -> Vec<String> {
-        let offerings = self.instance_types.iter().flat_map(|instance_type| &instance_type.offerings);
-        let zones: std::collections::BTreeSet<&String> = offerings.map(|offering| &offering.zone).collect();
+        let offerings =
+            self.instance_types.iter().flat_map(|instance_type| &instance_type.offerings);
+        let zones: std::collections::BTreeSet<&String> =
+            offerings.map(|offering| &offering.zone).collect();
         zones.into_iter().cloned().collect()
     }
 
@@ -89,11 +120,15 @@ fn allowed(pool: &NodePool, mut instance_type: InstanceType) -> Option<InstanceT
     let meets = |(key, set): (&str, &model::ValueSet)| {
         of_offering.contains(&key) || set.allows(instance_type.labels.get(key).map(String::as_str))
     };
-    let metal = instance_type.name.split_once('.').is_some_and(|(_, size)| size.starts_with("metal"));
+    let metal =
+        instance_type.name.split_once('.').is_some_and(|(_, size)| size.starts_with("metal"));
     let fits = pool.requirements.iter().all(meets);
-    let allows = |key: &str, value: &str| pool.requirements.get(key).is_none_or(|set| set.allows(Some(value)));
+    let allows = |key: &str, value: &str| {
+        pool.requirements.get(key).is_none_or(|set| set.allows(Some(value)))
+    };
     instance_type.offerings.retain(|offering| {
-        allows(labels::ZONE, &offering.zone) && allows(labels::CAPACITY_TYPE, offering.capacity_type.as_str())
+        allows(labels::ZONE, &offering.zone)
+            && allows(labels::CAPACITY_TYPE, offering.capacity_type.as_str())
     });
     (fits && !metal && !instance_type.offerings.is_empty()).then_some(instance_type)
 }

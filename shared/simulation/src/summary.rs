@@ -189,7 +189,8 @@ impl Summary {
             strategy.over(scenario.length_s, &bound);
         }
         let types = &scenario.instance_types;
-        let estimated = |known: &model::InstanceType| known.offerings.iter().any(|offering| offering.estimated);
+        let estimated =
+            |known: &model::InstanceType| known.offerings.iter().any(|offering| offering.estimated);
         Self {
             version: 1,
             trace: scenario.workload.name.clone(),
@@ -218,7 +219,9 @@ impl BoundSummary {
     /// The mean of neighbouring points counts for the time between them.
     fn over(points: &[BoundPoint], length_s: i64) -> Self {
         let between = |pair: &[BoundPoint]| match pair {
-            [a, b] => (u128::from(a.cost.0) + u128::from(b.cost.0)) * (b.at_s - a.at_s).max(0) as u128,
+            [a, b] => {
+                (u128::from(a.cost.0) + u128::from(b.cost.0)) * (b.at_s - a.at_s).max(0) as u128
+            }
             _ => 0,
         };
         let doubled_seconds: u128 = points.windows(2).map(between).sum();
@@ -245,7 +248,9 @@ mod tests {
 
     #[test]
     fn quantiles_are_values_that_occurred() {
-        let check = |values: &[i64], percent, expected| assert_eq!(quantile(values, percent), expected, "{values:?}");
+        let check = |values: &[i64], percent, expected| {
+            assert_eq!(quantile(values, percent), expected, "{values:?}")
+        };
         check(&[], 50, 0);
         check(&[7], 99, 7);
         check(&[1, 2, 3, 4], 50, 2);

@@ -25,10 +25,15 @@ pub struct NodeGroup {
 impl NodeGroup {
     /// A group of the cheapest general-purpose type (category m) that holds `largest` beside `daemons`; if none does,
     /// of the cheapest type of any category that does.
-    pub fn of_cheapest(types: &[InstanceType], largest: &Resources, daemons: &Resources) -> Option<Self> {
+    pub fn of_cheapest(
+        types: &[InstanceType],
+        largest: &Resources,
+        daemons: &Resources,
+    ) -> Option<Self> {
         let mut load = largest.clone();
         load.add(daemons);
-        let price = |known: &&InstanceType| known.offerings.iter().map(|offering| offering.price).min();
+        let price =
+            |known: &&InstanceType| known.offerings.iter().map(|offering| offering.price).min();
         let rank = |known: &&InstanceType| (!is_general(known), price(known), known.name.clone());
         let holds = types.iter().filter(|known| load.fits(&known.allocatable));
         holds.min_by_key(rank).map(|known| Self { instance_type: known.name.clone() })
@@ -57,10 +62,14 @@ impl Decider for NodeGroup {
         let mut pods = pending(snapshot);
         let Some(pool) = pool(snapshot).filter(|_| !pods.is_empty()) else { return plan };
         let types = snapshot.instance_types.get(&pool.instance_types);
-        let group = types.into_iter().flat_map(|types| types.iter()).find(|known| known.name == self.instance_type);
+        let group = types
+            .into_iter()
+            .flat_map(|types| types.iter())
+            .find(|known| known.name == self.instance_type);
         let Some(group) = group else { return plan };
         pods.sort_by_key(|pod| (Reverse(share(pod, group)), pod.created_at, pod.id.clone()));
-        plan.launches = launches(&View::new(snapshot, pods, vec![group]), Policy::NodeGroup, &pool.name);
+        plan.launches =
+            launches(&View::new(snapshot, pods, vec![group]), Policy::NodeGroup, &pool.name);
         plan
     }
 

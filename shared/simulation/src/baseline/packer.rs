@@ -107,7 +107,8 @@ impl Claim {
     pub fn offers(&self, packing: &Packing) -> Vec<(MicroUsdPerHour, usize, usize)> {
         let possible = |zone: usize| self.zones & (1 << zone) != 0;
         let of_type = |index: &usize| {
-            let offerings = packing.types[*index].offerings.iter().filter(|(zone, _)| possible(*zone));
+            let offerings =
+                packing.types[*index].offerings.iter().filter(|(zone, _)| possible(*zone));
             offerings.map(|(zone, price)| (*price, *index, *zone)).collect::<Vec<_>>()
         };
         let mut offers: Vec<_> = self.types.iter().flat_map(of_type).collect();
@@ -170,7 +171,10 @@ impl<'a> Pass<'a> {
     }
 
     fn place(&mut self, class: usize) -> Target {
-        self.place_existing(class).or_else(|| self.place_open(class)).or_else(|| self.open(class)).unwrap_or(Target::Nowhere)
+        self.place_existing(class)
+            .or_else(|| self.place_open(class))
+            .or_else(|| self.open(class))
+            .unwrap_or(Target::Nowhere)
     }
 
     fn place_existing(&mut self, class: usize) -> Option<Target> {
@@ -180,7 +184,9 @@ impl<'a> Pass<'a> {
                     self.add_to_existing(class, index);
                     return Some(Target::Existing(index));
                 }
-                Err(Refusal::Forever) if index == self.exhausted[class] => self.exhausted[class] += 1,
+                Err(Refusal::Forever) if index == self.exhausted[class] => {
+                    self.exhausted[class] += 1
+                }
                 Err(Refusal::Forever | Refusal::ForNow) => {}
             }
         }
@@ -189,7 +195,8 @@ impl<'a> Pass<'a> {
 
     fn existing_takes(&self, class: usize, index: usize) -> Result<(), Refusal> {
         let (node, wanted) = (&self.existing[index], &self.packing.classes[class]);
-        let fits = wanted.requests.iter().all(|(resource, amount)| at(&node.free, *resource) >= *amount);
+        let fits =
+            wanted.requests.iter().all(|(resource, amount)| at(&node.free, *resource) >= *amount);
         let room = wanted.per_node.is_none_or(|most| at(&node.counts, class) < most);
         let admitted = node.admits.get(class).copied().unwrap_or(false);
         if !(admitted && fits && room) {
@@ -212,8 +219,12 @@ impl<'a> Pass<'a> {
     }
 
     fn place_open(&mut self, class: usize) -> Option<Target> {
-        let candidates: Vec<(usize, usize)> =
-            self.order.iter().copied().filter(|(_, index)| !flag(&self.claims[*index].rejected, class)).collect();
+        let candidates: Vec<(usize, usize)> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|(_, index)| !flag(&self.claims[*index].rejected, class))
+            .collect();
         for (rank, index) in candidates {
             match self.claim_takes(class, &self.claims[index]) {
                 Ok((types, zones)) => {
@@ -242,7 +253,9 @@ impl<'a> Pass<'a> {
         if wanted.zone_skew.is_none() {
             return Ok((types, zones));
         }
-        let zone = self.least_populated(class, zones & self.allowed_zones(class)).ok_or(Refusal::ForNow)?;
+        let zone = self
+            .least_populated(class, zones & self.allowed_zones(class))
+            .ok_or(Refusal::ForNow)?;
         let types = self.fitting(claim, wanted, 1 << zone);
         if types.is_empty() { Err(Refusal::ForNow) } else { Ok((types, 1 << zone)) }
     }
@@ -298,7 +311,9 @@ impl<'a> Pass<'a> {
     /// The zone in which the group has the fewest nodes, of those that the class may go to.
     fn group_zone(&self, class: usize) -> Option<usize> {
         let allowed = self.allowed_zones(class);
-        (0..self.packing.zone_count).filter(|zone| allowed & (1 << zone) != 0).min_by_key(|zone| self.zone_nodes[*zone])
+        (0..self.packing.zone_count)
+            .filter(|zone| allowed & (1 << zone) != 0)
+            .min_by_key(|zone| self.zone_nodes[*zone])
     }
 
     /// The zones in which one more pod of the class keeps the skew.
@@ -306,9 +321,12 @@ impl<'a> Pass<'a> {
         let wanted = &self.packing.classes[class];
         let Some(skew) = wanted.zone_skew else { return wanted.zones };
         let counts = &self.zone_counts[class];
-        let eligible = || (0..self.packing.zone_count).filter(|zone| wanted.zones & (1 << zone) != 0);
+        let eligible =
+            || (0..self.packing.zone_count).filter(|zone| wanted.zones & (1 << zone) != 0);
         let least = eligible().map(|zone| counts[zone]).min().unwrap_or(0);
-        eligible().filter(|zone| counts[*zone] < least + skew).fold(0, |bits, zone| bits | (1 << zone))
+        eligible()
+            .filter(|zone| counts[*zone] < least + skew)
+            .fold(0, |bits, zone| bits | (1 << zone))
     }
 
     fn least_populated(&self, class: usize, zones: u64) -> Option<usize> {
@@ -337,7 +355,12 @@ mod tests {
     use super::*;
 
     /// Types (cpu, memory, price in one zone), classes (cpu, memory, count): nodes and cost.
-    fn check(types: &[(i64, i64, u64)], pods: &[(i64, i64, usize)], policy: Policy, expected: (usize, u64)) {
+    fn check(
+        types: &[(i64, i64, u64)],
+        pods: &[(i64, i64, usize)],
+        policy: Policy,
+        expected: (usize, u64),
+    ) {
         let of_type = |(cpu, memory, price): &(i64, i64, u64)| PackType {
             free: vec![*cpu, *memory],
             offerings: vec![(0, MicroUsdPerHour(*price))],
@@ -353,7 +376,11 @@ mod tests {
             zone_count: 1,
             classes: pods.iter().map(class).collect(),
             existing: Vec::new(),
-            pods: pods.iter().enumerate().flat_map(|(index, (_, _, count))| vec![index; *count]).collect(),
+            pods: pods
+                .iter()
+                .enumerate()
+                .flat_map(|(index, (_, _, count))| vec![index; *count])
+                .collect(),
         };
         let packed = pack(&packing, policy);
         assert!(!packed.targets.contains(&Target::Nowhere), "{pods:?}");
@@ -381,11 +408,18 @@ mod tests {
         let packing = Packing {
             types: vec![PackType { free: vec![100], offerings }],
             zone_count: 3,
-            classes: vec![PackClass { requests: vec![(0, 1)], types: vec![0], zones: 7, zone_skew, per_node }],
+            classes: vec![PackClass {
+                requests: vec![(0, 1)],
+                types: vec![0],
+                zones: 7,
+                zone_skew,
+                per_node,
+            }],
             existing: Vec::new(),
             pods: vec![0; pods],
         };
-        let zones: Vec<u64> = pack(&packing, Policy::Upstream).claims.iter().map(|claim| claim.zones).collect();
+        let zones: Vec<u64> =
+            pack(&packing, Policy::Upstream).claims.iter().map(|claim| claim.zones).collect();
         assert_eq!(zones, expected);
     }
 
@@ -403,7 +437,12 @@ mod tests {
         let packing = Packing {
             types: vec![PackType { free: vec![8], offerings: vec![(0, MicroUsdPerHour(1))] }],
             zone_count: 1,
-            classes: vec![PackClass { requests: vec![(0, 1)], types: vec![0], zones: 1, ..PackClass::default() }],
+            classes: vec![PackClass {
+                requests: vec![(0, 1)],
+                types: vec![0],
+                zones: 1,
+                ..PackClass::default()
+            }],
             existing: vec![Existing { admits: vec![false], ..node.clone() }, node],
             pods: vec![0; 3],
         };

@@ -78,10 +78,16 @@ impl Numbers {
         *self.0.entry(name.to_owned()).or_insert(next)
     }
 
-    fn amounts(&mut self, object: &str, amounts: &BTreeMap<String, String>) -> Result<Vec<(usize, i64)>, ProblemError> {
+    fn amounts(
+        &mut self,
+        object: &str,
+        amounts: &BTreeMap<String, String>,
+    ) -> Result<Vec<(usize, i64)>, ProblemError> {
         let amount = |(name, text): (&String, &String)| {
             let quantity = text.parse::<Quantity>();
-            let quantity = quantity.map_err(|error| ProblemError::Amount(format!("{object}: {name}"), error.to_string()))?;
+            let quantity = quantity.map_err(|error| {
+                ProblemError::Amount(format!("{object}: {name}"), error.to_string())
+            })?;
             Ok((self.of(name), quantity.amount_of(name)))
         };
         amounts.iter().map(amount).collect()
@@ -111,7 +117,8 @@ impl Problem {
     pub fn answer(&self) -> Result<Answer, ProblemError> {
         let packing = self.packing()?;
         let packed = pack(&packing, Policy::Upstream);
-        let price = |claim: &super::packer::Claim| claim.offers(&packing).first().map(|offer| offer.0);
+        let price =
+            |claim: &super::packer::Claim| claim.offers(&packing).first().map(|offer| offer.0);
         Ok(Answer {
             cost: packed.claims.iter().filter_map(price).sum(),
             nodes: packed.claims.len(),
@@ -139,7 +146,11 @@ impl Problem {
     /// CPU descending, memory descending, then as listed.
     fn order(&self, classes: &[PackClass], cpu: usize, memory: usize) -> Vec<usize> {
         let amount = |class: usize, resource: usize| {
-            classes[class].requests.iter().find(|(index, _)| *index == resource).map_or(0, |(_, amount)| *amount)
+            classes[class]
+                .requests
+                .iter()
+                .find(|(index, _)| *index == resource)
+                .map_or(0, |(_, amount)| *amount)
         };
         let mut order: Vec<usize> = (0..classes.len()).collect();
         order.sort_by_key(|class| std::cmp::Reverse((amount(*class, cpu), amount(*class, memory))));
@@ -148,7 +159,11 @@ impl Problem {
 }
 
 impl ProblemType {
-    fn pack_type(&self, resources: &mut Numbers, zones: &mut Numbers) -> Result<PackType, ProblemError> {
+    fn pack_type(
+        &self,
+        resources: &mut Numbers,
+        zones: &mut Numbers,
+    ) -> Result<PackType, ProblemError> {
         let mut free = Vec::new();
         for (sign, amounts) in [(1, &self.capacity), (-1, &self.overhead)] {
             for (resource, amount) in resources.amounts(&self.name, amounts)? {
@@ -160,7 +175,12 @@ impl ProblemType {
         }
         let price = |offering: &ProblemOffering| {
             let price = MicroUsdPerHour::from_usd(offering.price);
-            let absurd = || ProblemError::Amount(self.name.clone(), format!("price {} is absurd", offering.price));
+            let absurd = || {
+                ProblemError::Amount(
+                    self.name.clone(),
+                    format!("price {} is absurd", offering.price),
+                )
+            };
             Ok((zones.of(&offering.zone), price.ok_or_else(absurd)?))
         };
         let offerings = self.offerings.iter().map(price).collect::<Result<_, ProblemError>>()?;
@@ -169,7 +189,12 @@ impl ProblemType {
 }
 
 impl ProblemPods {
-    fn class(&self, resources: &mut Numbers, types: &[usize], zones: usize) -> Result<PackClass, ProblemError> {
+    fn class(
+        &self,
+        resources: &mut Numbers,
+        types: &[usize],
+        zones: usize,
+    ) -> Result<PackClass, ProblemError> {
         let mut requests = resources.amounts(&self.name, &self.requests)?;
         requests.push((resources.of("pods"), 1));
         requests.retain(|(_, amount)| *amount > 0);

@@ -41,8 +41,12 @@ fn rank(pod: &Pod) -> impl Ord + '_ {
 /// Packs and prices.
 pub(super) fn launches(view: &View<'_>, policy: Policy, pool: &str) -> Vec<Launch> {
     let packed = pack(&view.packing, policy);
-    let mut launches: Vec<Launch> =
-        packed.claims.iter().enumerate().filter_map(|(index, claim)| launch(view, pool, index, claim)).collect();
+    let mut launches: Vec<Launch> = packed
+        .claims
+        .iter()
+        .enumerate()
+        .filter_map(|(index, claim)| launch(view, pool, index, claim))
+        .collect();
     for (target, pod) in packed.targets.iter().zip(&view.pods) {
         if let Target::Claim(index) = target
             && let Some(launch) = launches.get_mut(*index)
@@ -55,13 +59,14 @@ pub(super) fn launches(view: &View<'_>, policy: Policy, pool: &str) -> Vec<Launc
 
 fn launch(view: &View<'_>, pool: &str, index: usize, claim: &Claim) -> Option<Launch> {
     let offers = claim.offers(&view.packing);
-    let mut offers = offers.into_iter().take(ALTERNATIVES + 1).map(|(price, of_type, zone)| Alternative {
-        instance_type: view.types[of_type].name.clone(),
-        zone: view.zones[zone].clone(),
-        capacity_type: CapacityType::OnDemand,
-        price,
-        estimated: false,
-    });
+    let mut offers =
+        offers.into_iter().take(ALTERNATIVES + 1).map(|(price, of_type, zone)| Alternative {
+            instance_type: view.types[of_type].name.clone(),
+            zone: view.zones[zone].clone(),
+            capacity_type: CapacityType::OnDemand,
+            price,
+            estimated: false,
+        });
     Some(Launch {
         name: Arc::from(format!("{pool}-{index}")),
         node_pool: pool.to_owned(),
@@ -80,6 +85,12 @@ pub(super) fn removals(snapshot: &Snapshot) -> Vec<Removal> {
 
 /// Nodes that have been empty for `after`, by name.
 pub(super) fn empty_for(snapshot: &Snapshot, after: model::Duration) -> Vec<Removal> {
-    let long = snapshot.empty_since.iter().filter(|(_, since)| snapshot.now.since(**since) >= after);
-    long.map(|(name, _)| Removal { node: Arc::from(name.as_str()), reason: RemovalReason::Empty, saves: None }).collect()
+    let long =
+        snapshot.empty_since.iter().filter(|(_, since)| snapshot.now.since(**since) >= after);
+    long.map(|(name, _)| Removal {
+        node: Arc::from(name.as_str()),
+        reason: RemovalReason::Empty,
+        saves: None,
+    })
+    .collect()
 }

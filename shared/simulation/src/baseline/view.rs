@@ -2,7 +2,9 @@
 
 use super::packer::{Existing, PackClass, PackType, Packing};
 use model::taints::untolerated;
-use model::{InstanceType, Labels, NodePool, Pod, PodSpec, Requirement, Resources, Snapshot, labels};
+use model::{
+    InstanceType, Labels, NodePool, Pod, PodSpec, Requirement, Resources, Snapshot, labels,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -56,7 +58,11 @@ struct Host<'a> {
 
 impl<'a> View<'a> {
     /// The problem of placing `pods`, in their order, with these types to buy.
-    pub(super) fn new(snapshot: &'a Snapshot, pods: Vec<&'a Pod>, types: Vec<&'a InstanceType>) -> Self {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        pods: Vec<&'a Pod>,
+        types: Vec<&'a InstanceType>,
+    ) -> Self {
         let mut numbers = Numbers::default();
         let daemons = daemon_load(snapshot);
         let zones = zones(&types);
@@ -64,10 +70,17 @@ impl<'a> View<'a> {
         let hosts = hosts(snapshot, &daemons);
         let pack_class = |pod: &&Pod| pack_class(&mut numbers, pod, &types, &zones);
         let pack_classes: Vec<PackClass> = classes.iter().map(pack_class).collect();
-        let pack_types = types.iter().map(|known| pack_type(&mut numbers, known, &daemons, &zones)).collect();
-        let existing = hosts.iter().map(|host| existing(&mut numbers, host, &classes, &zones)).collect();
-        let packing =
-            Packing { types: pack_types, zone_count: zones.len(), classes: pack_classes, existing, pods: class_of };
+        let pack_types =
+            types.iter().map(|known| pack_type(&mut numbers, known, &daemons, &zones)).collect();
+        let existing =
+            hosts.iter().map(|host| existing(&mut numbers, host, &classes, &zones)).collect();
+        let packing = Packing {
+            types: pack_types,
+            zone_count: zones.len(),
+            classes: pack_classes,
+            existing,
+            pods: class_of,
+        };
         Self { packing, types, zones, pods }
     }
 }
@@ -102,7 +115,12 @@ fn classes<'a>(pods: &[&'a Pod]) -> (Vec<usize>, Vec<&'a Pod>) {
     (pods.iter().map(class).collect(), classes)
 }
 
-fn pack_class(numbers: &mut Numbers, pod: &Pod, types: &[&InstanceType], zones: &[String]) -> PackClass {
+fn pack_class(
+    numbers: &mut Numbers,
+    pod: &Pod,
+    types: &[&InstanceType],
+    zones: &[String],
+) -> PackClass {
     let spec = &pod.spec;
     let on = |key: &str| {
         let spread = spec.topology_spread.iter().find(|spread| {
@@ -114,7 +132,9 @@ fn pack_class(numbers: &mut Numbers, pod: &Pod, types: &[&InstanceType], zones: 
     let alone = spec.pod_anti_affinity.iter().any(|term| term.topology_key == labels::HOSTNAME);
     let wanted = wanted(spec);
     let of_type = |known: &InstanceType| {
-        let meets = |requirement: &Requirement| of_offering(requirement) || requirement.matches(&known.labels);
+        let meets = |requirement: &Requirement| {
+            of_offering(requirement) || requirement.matches(&known.labels)
+        };
         wanted.iter().all(meets)
     };
     let zone_allowed = |zone: &String| {
@@ -134,8 +154,11 @@ fn pack_class(numbers: &mut Numbers, pod: &Pod, types: &[&InstanceType], zones: 
 /// The node selector and the first term of required node affinity; upstream tries the others only later.
 fn wanted(spec: &PodSpec) -> Vec<Requirement> {
     let selector = spec.node_selector.iter();
-    let equal = |(key, value): (&String, &String)| Requirement::new(key, model::Operator::In, [value.as_str()]);
-    let affinity = spec.node_affinity.first().map(|term| term.requirements.clone()).unwrap_or_default();
+    let equal = |(key, value): (&String, &String)| {
+        Requirement::new(key, model::Operator::In, [value.as_str()])
+    };
+    let affinity =
+        spec.node_affinity.first().map(|term| term.requirements.clone()).unwrap_or_default();
     selector.map(equal).chain(affinity).collect()
 }
 
@@ -143,14 +166,21 @@ fn of_offering(requirement: &Requirement) -> bool {
     [labels::ZONE, labels::CAPACITY_TYPE, labels::NODE_POOL].contains(&requirement.key.as_str())
 }
 
-fn pack_type(numbers: &mut Numbers, known: &InstanceType, daemons: &Resources, zones: &[String]) -> PackType {
+fn pack_type(
+    numbers: &mut Numbers,
+    known: &InstanceType,
+    daemons: &Resources,
+    zones: &[String],
+) -> PackType {
     let mut left = known.allocatable.clone();
     left.subtract(daemons);
     let zone = |name: &String| zones.iter().position(|zone| zone == name);
     let offered = known.offerings.iter().filter(|offering| offering.available);
     PackType {
         free: dense(numbers, &left),
-        offerings: offered.filter_map(|offering| Some((zone(&offering.zone)?, offering.price))).collect(),
+        offerings: offered
+            .filter_map(|offering| Some((zone(&offering.zone)?, offering.price)))
+            .collect(),
     }
 }
 
@@ -181,14 +211,18 @@ fn hosts<'a>(snapshot: &'a Snapshot, daemons: &Resources) -> Vec<Host<'a>> {
         .collect();
     hosts.sort_by_key(|host| host.name);
     for pod in snapshot.pods.iter().filter(|pod| !pod.is_terminal()) {
-        let found = pod.node_name.as_deref().and_then(|name| hosts.binary_search_by_key(&name, |host| host.name).ok());
+        let found = pod
+            .node_name
+            .as_deref()
+            .and_then(|name| hosts.binary_search_by_key(&name, |host| host.name).ok());
         if let Some(index) = found {
             hosts[index].free.subtract(&pod.spec.requests);
             hosts[index].pods.push(pod);
         }
     }
     hosts.sort_by_key(|host| !host.initialized);
-    let in_flight = snapshot.node_claims.iter().filter(|claim| claim.node_name.is_none() && !claim.deleting);
+    let in_flight =
+        snapshot.node_claims.iter().filter(|claim| claim.node_name.is_none() && !claim.deleting);
     let mut claims: Vec<Host<'a>> = in_flight
         .map(|claim| {
             let mut free = claim.allocatable.clone();
@@ -202,17 +236,29 @@ fn hosts<'a>(snapshot: &'a Snapshot, daemons: &Resources) -> Vec<Host<'a>> {
     hosts
 }
 
-fn existing(numbers: &mut Numbers, host: &Host<'_>, classes: &[&Pod], zones: &[String]) -> Existing {
+fn existing(
+    numbers: &mut Numbers,
+    host: &Host<'_>,
+    classes: &[&Pod],
+    zones: &[String],
+) -> Existing {
     let same = |class: &&Pod, pod: &&&Pod| {
         let equal_labels = Arc::ptr_eq(&pod.labels, &class.labels) || pod.labels == class.labels;
         equal_labels && (Arc::ptr_eq(&pod.spec, &class.spec) || pod.spec == class.spec)
     };
-    let related = |class: &&Pod| !class.spec.topology_spread.is_empty() || !class.spec.pod_anti_affinity.is_empty();
+    let related = |class: &&Pod| {
+        !class.spec.topology_spread.is_empty() || !class.spec.pod_anti_affinity.is_empty()
+    };
     let count = |class: &&Pod| {
-        if related(class) { host.pods.iter().filter(|pod| same(class, pod)).count() as u32 } else { 0 }
+        if related(class) {
+            host.pods.iter().filter(|pod| same(class, pod)).count() as u32
+        } else {
+            0
+        }
     };
     let admits = |class: &&Pod| {
-        let labels_match = wanted(&class.spec).iter().all(|requirement| requirement.matches(host.labels));
+        let labels_match =
+            wanted(&class.spec).iter().all(|requirement| requirement.matches(host.labels));
         labels_match && untolerated(host.taints, &class.spec.tolerations).is_none()
     };
     let zone = host.labels.get(labels::ZONE);

@@ -98,7 +98,13 @@ impl SchedulerCache {
         for (index, amount) in self.sparse(&info.allocatable) {
             *slot(&mut allocatable, index) = amount;
         }
-        let node = CachedNode { info, allocatable, used: Vec::new(), scored_used: [0; 2], pods: BTreeMap::new() };
+        let node = CachedNode {
+            info,
+            allocatable,
+            used: Vec::new(),
+            scored_used: [0; 2],
+            pods: BTreeMap::new(),
+        };
         self.nodes.insert(id, node);
         self.order.push(id);
     }
@@ -129,13 +135,20 @@ impl SchedulerCache {
         self.account(class, id, -1);
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let left = node.pods.get(&class).copied().unwrap_or(0).saturating_sub(1);
-        if left == 0 { node.pods.remove(&class) } else { node.pods.insert(class, left) };
+        if left == 0 {
+            node.pods.remove(&class)
+        } else {
+            node.pods.insert(class, left)
+        };
     }
 
     /// Whether some node has more pods on it than it can hold.
     pub(crate) fn overfull(&self) -> Option<NodeId> {
         let over = |node: &CachedNode| {
-            node.used.iter().enumerate().any(|(index, used)| *used > amount(&node.allocatable, index))
+            node.used
+                .iter()
+                .enumerate()
+                .any(|(index, used)| *used > amount(&node.allocatable, index))
         };
         self.nodes.iter().find(|(_, node)| over(node)).map(|(id, _)| *id)
     }

@@ -6,7 +6,12 @@ use model::pod::HostPort;
 use model::taints::untolerated;
 
 /// Whether a pod of the class may be bound to the node, all rules considered.
-pub(super) fn passes(cache: &SchedulerCache, class: ClassId, id: NodeId, topology: &Topology<'_>) -> bool {
+pub(super) fn passes(
+    cache: &SchedulerCache,
+    class: ClassId,
+    id: NodeId,
+    topology: &Topology<'_>,
+) -> bool {
     let (known, Some(node)) = (cache.known(class), cache.nodes.get(&id)) else { return false };
     fits(known, node)
         && untolerated(&node.info.taints, &known.class.spec.tolerations).is_none()
@@ -24,9 +29,11 @@ fn fits(known: &KnownClass, node: &CachedNode) -> bool {
 /// NodeAffinity: the node selector, and one of the terms of required node affinity.
 pub(super) fn selects(known: &KnownClass, node: &CachedNode) -> bool {
     let (spec, info) = (&known.class.spec, &node.info);
-    let selector = spec.node_selector.iter().all(|(key, value)| info.labels.get(key) == Some(value));
+    let selector =
+        spec.node_selector.iter().all(|(key, value)| info.labels.get(key) == Some(value));
     let terms = &spec.node_affinity;
-    selector && (terms.is_empty() || terms.iter().any(|term| term.matches(&info.name, &info.labels)))
+    selector
+        && (terms.is_empty() || terms.iter().any(|term| term.matches(&info.name, &info.labels)))
 }
 
 /// NodePorts.

@@ -26,8 +26,12 @@ impl SchedulerCache {
         }
         let scores = self.scores(class, &feasible);
         let best = scores.iter().copied().max()?;
-        let ties: Vec<NodeId> =
-            feasible.iter().zip(&scores).filter(|(_, score)| **score == best).map(|(node, _)| *node).collect();
+        let ties: Vec<NodeId> = feasible
+            .iter()
+            .zip(&scores)
+            .filter(|(_, score)| **score == best)
+            .map(|(node, _)| *node)
+            .collect();
         ties.get(random.below(ties.len() as u64) as usize).copied()
     }
 
@@ -36,7 +40,8 @@ impl SchedulerCache {
     fn feasible(&mut self, class: ClassId) -> Vec<NodeId> {
         let count = self.order.len();
         let share = 50_usize.saturating_sub(count / 125).max(5);
-        let wanted = if count < MIN_FEASIBLE { count } else { (count * share / 100).max(MIN_FEASIBLE) };
+        let wanted =
+            if count < MIN_FEASIBLE { count } else { (count * share / 100).max(MIN_FEASIBLE) };
         let topology = topology::Topology::prepare(self, class);
         let (mut found, mut looked) = (Vec::new(), 0);
         while looked < count && found.len() < wanted {

@@ -37,8 +37,12 @@ fn add(scores: &mut [i64], weight: i64, more: &[i64]) {
 fn resource_score(known: &KnownClass, node: &CachedNode) -> i64 {
     let capacity = [cpu(node), memory(node)];
     let used = [node.scored_used[0] + known.scored[0], node.scored_used[1] + known.scored[1]];
-    let free = |i: usize| if used[i] > capacity[i] { 0 } else { (capacity[i] - used[i]) * MAX / capacity[i].max(1) };
-    let fraction = |i: usize| (i128::from(used[i]) * 1_000_000 / i128::from(capacity[i].max(1))).min(1_000_000) as i64;
+    let free = |i: usize| {
+        if used[i] > capacity[i] { 0 } else { (capacity[i] - used[i]) * MAX / capacity[i].max(1) }
+    };
+    let fraction = |i: usize| {
+        (i128::from(used[i]) * 1_000_000 / i128::from(capacity[i].max(1))).min(1_000_000) as i64
+    };
     let balance = MAX - (fraction(0) - fraction(1)).abs() * MAX / 2_000_000;
     RESOURCES_WEIGHT * (free(0) + free(1)) / 2 + BALANCE_WEIGHT * balance
 }
@@ -66,7 +70,8 @@ fn taint_scores(known: &KnownClass, nodes: &[&CachedNode]) -> Vec<i64> {
 fn affinity_scores(known: &KnownClass, nodes: &[&CachedNode]) -> Vec<i64> {
     let preferred = &known.class.spec.preferred_node_affinity;
     let sum = |node: &&CachedNode| {
-        let matching = preferred.iter().filter(|term| term.term.matches(&node.info.name, &node.info.labels));
+        let matching =
+            preferred.iter().filter(|term| term.term.matches(&node.info.name, &node.info.labels));
         matching.map(|term| i64::from(term.weight)).sum::<i64>()
     };
     let sums: Vec<i64> = nodes.iter().map(sum).collect();
@@ -78,8 +83,9 @@ fn affinity_scores(known: &KnownClass, nodes: &[&CachedNode]) -> Vec<i64> {
 fn spread_scores(cache: &SchedulerCache, class: ClassId, nodes: &[&CachedNode]) -> Vec<i64> {
     let known = cache.known(class);
     let constraints = known.class.spec.topology_spread.iter();
-    let soft: Vec<_> =
-        constraints.filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway).collect();
+    let soft: Vec<_> = constraints
+        .filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway)
+        .collect();
     if soft.is_empty() {
         return vec![0; nodes.len()];
     }
@@ -98,4 +104,3 @@ fn fewer_is_better(counts: &[i64]) -> Vec<i64> {
     let most = counts.iter().copied().max().unwrap_or(0);
     counts.iter().map(|count| if most == 0 { MAX } else { (most - count) * MAX / most }).collect()
 }
-

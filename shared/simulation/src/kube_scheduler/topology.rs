@@ -32,7 +32,9 @@ impl<'a> Topology<'a> {
     /// Counts what the class's rules speak of.
     pub(super) fn prepare(cache: &'a SchedulerCache, id: ClassId) -> Self {
         let class = &cache.known(id).class;
-        let hard = |spread: &&TopologySpread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule;
+        let hard = |spread: &&TopologySpread| {
+            spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule
+        };
         let spreads = class.spec.topology_spread.iter().filter(hard);
         let terms = &class.spec.pod_affinity;
         Self {
@@ -46,16 +48,20 @@ impl<'a> Topology<'a> {
     pub(super) fn allows(&self, labels: &Labels) -> bool {
         let value = |key: &str| labels.get(key).map(String::as_str);
         let spread = |spread: &Spread<'_>| {
-            let count = value(spread.key).map(|domain| spread.counts.get(domain).copied().unwrap_or(0));
+            let count =
+                value(spread.key).map(|domain| spread.counts.get(domain).copied().unwrap_or(0));
             count.is_some_and(|count| count <= spread.most)
         };
         let affine = |term: &Affinity<'_>| {
-            value(term.key).is_some_and(|domain| term.first_of_kind || term.domains.contains(domain))
+            value(term.key)
+                .is_some_and(|domain| term.first_of_kind || term.domains.contains(domain))
         };
         let repelled = |(key, domains): &(&str, BTreeSet<&str>)| {
             value(key).is_some_and(|domain| domains.contains(domain))
         };
-        self.spreads.iter().all(spread) && self.required.iter().all(affine) && !self.forbidden.iter().any(repelled)
+        self.spreads.iter().all(spread)
+            && self.required.iter().all(affine)
+            && !self.forbidden.iter().any(repelled)
     }
 }
 
@@ -64,7 +70,8 @@ impl<'a> Spread<'a> {
         let class = &cache.known(id).class;
         let selector = spread_selector(class, spread);
         let counts = domain_counts(cache, id, spread, &selector);
-        let too_few = spread.min_domains.is_some_and(|domains| (counts.len() as i64) < i64::from(domains));
+        let too_few =
+            spread.min_domains.is_some_and(|domains| (counts.len() as i64) < i64::from(domains));
         let least = if too_few { 0 } else { counts.values().copied().min().unwrap_or(0) };
         let own = i64::from(selector.matches(&class.labels));
         Self { key: &spread.topology_key, counts, most: least + i64::from(spread.max_skew) - own }
@@ -79,11 +86,14 @@ pub(super) fn domain_counts<'a>(
     selector: &LabelSelector,
 ) -> BTreeMap<&'a str, i64> {
     let known = cache.known(id);
-    let same = matching(cache, |other| other.namespace == known.class.namespace && selector.matches(&other.labels));
+    let same = matching(cache, |other| {
+        other.namespace == known.class.namespace && selector.matches(&other.labels)
+    });
     let counts_node = |node: &&CachedNode| {
         let affine = spread.node_affinity_policy == InclusionPolicy::Ignore || selects(known, node);
         let ignored = spread.node_taints_policy == InclusionPolicy::Ignore;
-        affine && (ignored || untolerated(&node.info.taints, &known.class.spec.tolerations).is_none())
+        affine
+            && (ignored || untolerated(&node.info.taints, &known.class.spec.tolerations).is_none())
     };
     let mut counts = BTreeMap::new();
     for node in cache.nodes.values().filter(counts_node) {
@@ -100,7 +110,9 @@ pub(super) fn spread_selector(class: &Class, spread: &TopologySpread) -> LabelSe
     let labels: Labels = spread.match_label_keys.iter().filter_map(own).collect();
     let joined = LabelSelector::from_labels(&labels).expressions.unwrap_or_default();
     match &spread.selector.expressions {
-        Some(expressions) => LabelSelector::new(expressions.iter().cloned().chain(joined).collect()),
+        Some(expressions) => {
+            LabelSelector::new(expressions.iter().cloned().chain(joined).collect())
+        }
         None => LabelSelector::nothing(),
     }
 }
@@ -116,12 +128,18 @@ impl<'a> Affinity<'a> {
 /// Domains that the class's own anti-affinity, or that of pods already bound, leaves out.
 fn forbidden<'a>(cache: &'a SchedulerCache, class: &'a Class) -> Vec<(&'a str, BTreeSet<&'a str>)> {
     let own = class.spec.pod_anti_affinity.iter().map(|term| {
-        (term.topology_key.as_str(), domains_with(cache, term, |other| selected(term, class, other)))
+        (
+            term.topology_key.as_str(),
+            domains_with(cache, term, |other| selected(term, class, other)),
+        )
     });
     let repelling = cache.repelling.iter().map(|id| &cache.known(*id).class);
     let inverse = repelling.flat_map(|other| {
-        let against = other.spec.pod_anti_affinity.iter().filter(|term| selected(term, other, class));
-        against.map(move |term| (term.topology_key.as_str(), domains_with(cache, term, |pod| pod == other)))
+        let against =
+            other.spec.pod_anti_affinity.iter().filter(|term| selected(term, other, class));
+        against.map(move |term| {
+            (term.topology_key.as_str(), domains_with(cache, term, |pod| pod == other))
+        })
     });
     own.chain(inverse).collect()
 }
@@ -133,7 +151,9 @@ fn domains_with<'a>(
 ) -> BTreeSet<&'a str> {
     let same = matching(cache, wanted);
     let holders = cache.nodes.values().filter(|node| pods_on(node, &same) > 0);
-    holders.filter_map(|node| node.info.labels.get(&term.topology_key).map(String::as_str)).collect()
+    holders
+        .filter_map(|node| node.info.labels.get(&term.topology_key).map(String::as_str))
+        .collect()
 }
 
 /// Whether `term`, which stands on a pod of class `of`, selects pods of class `other`.
@@ -141,7 +161,11 @@ fn domains_with<'a>(
 fn selected(term: &PodAffinityTerm, of: &Class, other: &Class) -> bool {
     let unnamed = term.namespaces.is_empty() && term.namespace_selector.is_none();
     let named = term.namespaces.iter().any(|namespace| **namespace == *other.namespace);
-    let namespace = if unnamed { of.namespace == other.namespace } else { named || term.namespace_selector.is_some() };
+    let namespace = if unnamed {
+        of.namespace == other.namespace
+    } else {
+        named || term.namespace_selector.is_some()
+    };
     namespace && term.selector.matches(&other.labels)
 }
 

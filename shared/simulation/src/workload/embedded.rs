@@ -7,8 +7,14 @@ use std::io::Read;
 /// Names and one-line descriptions of the embedded traces.
 pub const EMBEDDED: &[(&str, &str)] = &[
     ("azure", "VM requests of Microsoft Azure tenants, 24 hours (AzurePublicDatasetV1, CC-BY-4.0)"),
-    ("boutique", "Online Boutique, 12 small Deployments (GoogleCloudPlatform/microservices-demo, Apache-2.0)"),
-    ("wide", "30 Deployments of 1,000 pods with spread and anti-affinity (shapes of Karpenter's performance suite, Apache-2.0)"),
+    (
+        "boutique",
+        "Online Boutique, 12 small Deployments (GoogleCloudPlatform/microservices-demo, Apache-2.0)",
+    ),
+    (
+        "wide",
+        "30 Deployments of 1,000 pods with spread and anti-affinity (shapes of Karpenter's performance suite, Apache-2.0)",
+    ),
     ("basic", "2 Deployments of 500 pods (shapes of Karpenter's performance suite, Apache-2.0)"),
 ];
 
@@ -55,7 +61,8 @@ mod tests {
     fn every_embedded_trace_is_read_whole() {
         let check = |name: &str, requests: usize, pods: u64, bin_s: i64| {
             let workload = embedded(name).unwrap().unwrap();
-            let read = (workload.requests.len(), workload.pods_before(i64::MAX), workload.arrival_bin_s);
+            let read =
+                (workload.requests.len(), workload.pods_before(i64::MAX), workload.arrival_bin_s);
             assert_eq!(read, (requests, pods, bin_s), "{name}");
         };
         check("azure", 5979, 18_354, 300);

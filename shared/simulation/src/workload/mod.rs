@@ -6,8 +6,8 @@ mod read;
 pub use embedded::{EMBEDDED, embedded};
 pub use read::{TraceError, read};
 
-use model::selector::LabelSelector;
 use model::pod::{InclusionPolicy, PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
+use model::selector::LabelSelector;
 use model::{Labels, PodSpec, Resources, labels};
 use std::sync::Arc;
 
@@ -81,7 +81,8 @@ fn spec(requests: Resources, app: &Labels, constraints: Constraints) -> PodSpec 
         node_affinity_policy: InclusionPolicy::Honor,
         node_taints_policy: InclusionPolicy::Ignore,
     };
-    let wanted = [(constraints.zone_spread, labels::ZONE), (constraints.host_spread, labels::HOSTNAME)];
+    let wanted =
+        [(constraints.zone_spread, labels::ZONE), (constraints.host_spread, labels::HOSTNAME)];
     let anti_affinity = PodAffinityTerm {
         topology_key: labels::HOSTNAME.to_owned(),
         selector: selector.clone(),
@@ -92,7 +93,11 @@ fn spec(requests: Resources, app: &Labels, constraints: Constraints) -> PodSpec 
     PodSpec {
         requests,
         topology_spread: wanted.iter().filter(|(on, _)| *on).map(|(_, key)| spread(key)).collect(),
-        pod_anti_affinity: constraints.anti_affinity_host.then_some(anti_affinity).into_iter().collect(),
+        pod_anti_affinity: constraints
+            .anti_affinity_host
+            .then_some(anti_affinity)
+            .into_iter()
+            .collect(),
         priority: constraints.priority,
         termination_grace_period_s: 30,
         ..PodSpec::default()

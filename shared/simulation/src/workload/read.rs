@@ -18,7 +18,9 @@ pub enum TraceError {
     #[error("the trace is neither UTF-8 text nor gzip of it: {0}")]
     Encoding(String),
     /// A column that must be there is not.
-    #[error("line 1: the column {0:?} is missing; the header must name count, cpu_milli, memory_mib and arrival_s")]
+    #[error(
+        "line 1: the column {0:?} is missing; the header must name count, cpu_milli, memory_mib and arrival_s"
+    )]
     MissingColumn(&'static str),
     /// There is not one usable line.
     #[error("the trace has no usable line")]
@@ -50,7 +52,8 @@ struct Line<'a> {
 
 impl Columns {
     fn parse(header: &str) -> Result<Self, TraceError> {
-        let names = header.split(',').enumerate().map(|(index, name)| (name.trim().to_owned(), index));
+        let names =
+            header.split(',').enumerate().map(|(index, name)| (name.trim().to_owned(), index));
         let columns = Self(names.collect());
         let required = ["count", "cpu_milli", "memory_mib", "arrival_s"];
         let missing = required.into_iter().find(|name| !columns.0.contains_key(*name));
@@ -75,7 +78,9 @@ impl Line<'_> {
             return Ok(0);
         }
         let value = text.parse::<f64>().ok().filter(|value| (0.0..=1e12).contains(value));
-        value.map(|value| value as i64).ok_or_else(|| self.refuse(column, "a number from 0 to 10^12"))
+        value
+            .map(|value| value as i64)
+            .ok_or_else(|| self.refuse(column, "a number from 0 to 10^12"))
     }
 
     fn extra(&self, key: &str) -> Option<&str> {
@@ -113,7 +118,8 @@ impl Line<'_> {
     fn request(&self) -> Result<Request, TraceError> {
         let count = self.number("count")?;
         let count = u32::try_from(count).ok().filter(|count| (1..=MAX_COUNT).contains(count));
-        let count = count.ok_or_else(|| self.refuse("count", "a number of pods from 1 to 100000"))?;
+        let count =
+            count.ok_or_else(|| self.refuse("count", "a number of pods from 1 to 100000"))?;
         let duration_s = match self.text("duration_s") {
             "" => None,
             _ => Some(self.number("duration_s")?.max(1)),
@@ -164,7 +170,15 @@ pub fn read(name: &str, text: &str) -> Result<(Workload, Vec<TraceError>), Trace
     unique_names(&mut requests);
     requests.sort_by_key(|request| request.arrival_s);
     let arrival_bin_s = arrival_bin_s(&requests);
-    Ok((Workload { name: name.to_owned(), source: format!("the file {name}"), requests, arrival_bin_s }, problems))
+    Ok((
+        Workload {
+            name: name.to_owned(),
+            source: format!("the file {name}"),
+            requests,
+            arrival_bin_s,
+        },
+        problems,
+    ))
 }
 
 impl Workload {
@@ -183,7 +197,9 @@ fn share_equal(requests: &mut [Request]) {
     for request in requests {
         let key = (request.labels.clone(), request.spec.clone());
         match seen.get_key_value(&key) {
-            Some(((labels, spec), ())) => (request.labels, request.spec) = (labels.clone(), spec.clone()),
+            Some(((labels, spec), ())) => {
+                (request.labels, request.spec) = (labels.clone(), spec.clone())
+            }
             None => drop(seen.insert(key, ())),
         }
     }
@@ -225,8 +241,14 @@ mod tests {
     fn bad_lines_are_left_out_with_their_place_and_the_rest_is_read() {
         let header = "count,cpu_milli,memory_mib,arrival_s,duration_s\n";
         check(&format!("{header}1,100,64,0,60\n2,100,64,300,\n"), "2 requests; ");
-        check(&format!("{header}0,100,64,0,60\n1,100,64,0,60\n"), "1 requests; line 2: count is \"0\"");
-        check(&format!("{header}1,-5,64,0,60\n1,100,64,0,60\n"), "1 requests; line 2: cpu_milli is \"-5\"");
+        check(
+            &format!("{header}0,100,64,0,60\n1,100,64,0,60\n"),
+            "1 requests; line 2: count is \"0\"",
+        );
+        check(
+            &format!("{header}1,-5,64,0,60\n1,100,64,0,60\n"),
+            "1 requests; line 2: cpu_milli is \"-5\"",
+        );
         check(&format!("{header}1,100,x,0,60\n1,100,64,0,60\n"), "memory_mib is \"x\"");
         check(&format!("{header}1,100,64,0,9e99\n1,1,1,0,\n"), "duration_s is \"9e99\"");
         check(header, "no usable line");

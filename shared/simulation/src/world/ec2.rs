@@ -21,11 +21,16 @@ impl World<'_> {
     pub(super) fn launch(&mut self, launch: Launch) {
         let offers = std::iter::once(launch.offering).chain(launch.alternatives);
         let now = self.now;
-        let mut had = offers.filter(|offer| self.faults.launch(now, offer) == LaunchOutcome::Launched);
+        let mut had =
+            offers.filter(|offer| self.faults.launch(now, offer) == LaunchOutcome::Launched);
         let Some(offering) = had.next() else { return };
         drop(had);
         let types = self.scenario.instance_types.iter();
-        let Some(instance_type) = types.clone().position(|known| known.name == offering.instance_type) else { return };
+        let Some(instance_type) =
+            types.clone().position(|known| known.name == offering.instance_type)
+        else {
+            return;
+        };
         let id = NodeId(self.nodes.len());
         let claim_name: Arc<str> = format!("{}-{:05}", launch.node_pool, id.0).into();
         let known = &self.scenario.instance_types[instance_type];
@@ -47,9 +52,19 @@ impl World<'_> {
             deleting: false,
         };
         self.api.create_claim(id, claim);
-        let name: Arc<str> = format!("ip-10-{}-{}-{}.ec2.internal", id.0 >> 16, (id.0 >> 8) & 255, id.0 & 255).into();
+        let name: Arc<str> =
+            format!("ip-10-{}-{}-{}.ec2.internal", id.0 >> 16, (id.0 >> 8) & 255, id.0 & 255)
+                .into();
         let phase = NodePhase::Launching;
-        self.nodes.push(NodeRecord { name, instance_type, offering, phase, billed: false, pods: BTreeSet::new(), work: 0 });
+        self.nodes.push(NodeRecord {
+            name,
+            instance_type,
+            offering,
+            phase,
+            billed: false,
+            pods: BTreeSet::new(),
+            work: 0,
+        });
         self.plan_boot(id);
     }
 
@@ -70,7 +85,11 @@ impl World<'_> {
         let mut all = known.labels.clone();
         all.extend(self.scenario.pool.labels.clone());
         all.extend(more.clone());
-        let zone_id = known.offerings.iter().find(|other| other.zone == offering.zone).map(|other| other.zone_id.clone());
+        let zone_id = known
+            .offerings
+            .iter()
+            .find(|other| other.zone == offering.zone)
+            .map(|other| other.zone_id.clone());
         let own = [
             (labels::INSTANCE_TYPE, offering.instance_type.clone()),
             (labels::ZONE, offering.zone.clone()),
@@ -79,7 +98,11 @@ impl World<'_> {
             (labels::CAPACITY_TYPE, offering.capacity_type.as_str().to_owned()),
             (labels::NODE_POOL, self.scenario.pool.name.clone()),
         ];
-        all.extend(own.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.to_owned(), value)));
+        all.extend(
+            own.into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(key, value)| (key.to_owned(), value)),
+        );
         all
     }
 
@@ -109,7 +132,11 @@ impl World<'_> {
         }
         record.phase = NodePhase::Terminating;
         if std::mem::replace(&mut record.billed, false) {
-            self.meter.node_stopped(self.now, &record.offering.instance_type, record.offering.price);
+            self.meter.node_stopped(
+                self.now,
+                &record.offering.instance_type,
+                record.offering.price,
+            );
         }
         self.cache.remove_node(id);
         if let Some(node) = self.api.node(id) {

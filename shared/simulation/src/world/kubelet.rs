@@ -15,7 +15,8 @@ impl World<'_> {
             return;
         }
         record.phase = NodePhase::Registered;
-        let (name, zone, price) = (record.name.clone(), record.offering.zone.clone(), record.offering.price);
+        let (name, zone, price) =
+            (record.name.clone(), record.offering.zone.clone(), record.offering.price);
         let instance_type = record.instance_type;
         let estimated = record.offering.estimated;
         let Some(claim) = self.api.claim(id) else { return };
@@ -24,9 +25,13 @@ impl World<'_> {
         node_labels.insert(labels::HOSTNAME.to_owned(), name.to_string());
         node_labels.insert(labels::REGISTERED.to_owned(), "true".to_owned());
         let known = &self.scenario.instance_types[instance_type];
-        let not_ready =
-            Taint { key: labels::NOT_READY_TAINT.to_owned(), value: String::new(), effect: Effect::NoSchedule };
-        let taints: Vec<Taint> = self.scenario.pool.taints.iter().cloned().chain([not_ready]).collect();
+        let not_ready = Taint {
+            key: labels::NOT_READY_TAINT.to_owned(),
+            value: String::new(),
+            effect: Effect::NoSchedule,
+        };
+        let taints: Vec<Taint> =
+            self.scenario.pool.taints.iter().cloned().chain([not_ready]).collect();
         let node = Node {
             name: name.clone(),
             labels: node_labels.clone(),
@@ -43,7 +48,8 @@ impl World<'_> {
             price_estimated: estimated,
         };
         self.api.create_node(id, node);
-        let info = NodeInfo { name, labels: node_labels, taints, allocatable: known.allocatable.clone() };
+        let info =
+            NodeInfo { name, labels: node_labels, taints, allocatable: known.allocatable.clone() };
         self.cache.add_node(id, info);
         self.place_daemons(id);
     }

@@ -94,7 +94,12 @@ impl Meter {
         self.measured.violation_texts.extend(violations.into_iter().take(room));
     }
 
-    pub(super) fn node_started(&mut self, now: SimTime, instance_type: &str, price: MicroUsdPerHour) {
+    pub(super) fn node_started(
+        &mut self,
+        now: SimTime,
+        instance_type: &str,
+        price: MicroUsdPerHour,
+    ) {
         self.count_to(now);
         *self.nodes.entry(instance_type.to_owned()).or_insert(0) += 1;
         self.node_count += 1;
@@ -104,7 +109,12 @@ impl Meter {
         self.measured.peak_cost = self.measured.peak_cost.max(self.cost);
     }
 
-    pub(super) fn node_stopped(&mut self, now: SimTime, instance_type: &str, price: MicroUsdPerHour) {
+    pub(super) fn node_stopped(
+        &mut self,
+        now: SimTime,
+        instance_type: &str,
+        price: MicroUsdPerHour,
+    ) {
         self.count_to(now);
         let left = self.nodes.get(instance_type).copied().unwrap_or(0).saturating_sub(1);
         if left == 0 {

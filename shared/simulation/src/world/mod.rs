@@ -83,7 +83,11 @@ pub struct World<'a> {
 
 impl<'a> World<'a> {
     /// The world before its first event.
-    pub fn new(scenario: &'a Scenario, decider: Box<dyn Decider + 'a>, faults: Box<dyn Faults + 'a>) -> Self {
+    pub fn new(
+        scenario: &'a Scenario,
+        decider: Box<dyn Decider + 'a>,
+        faults: Box<dyn Faults + 'a>,
+    ) -> Self {
         let mut world = Self {
             scenario,
             decider,

@@ -31,7 +31,11 @@ impl World<'_> {
         let mut bound_with_rules = false;
         while let Some(pod) = self.queue.pop() {
             let class = self.pods[pod.0].class;
-            let node = if hopeless.contains(&class) { None } else { self.cache.pick(class, &mut self.random) };
+            let node = if hopeless.contains(&class) {
+                None
+            } else {
+                self.cache.pick(class, &mut self.random)
+            };
             match node {
                 Some(node) => {
                     self.queue.remove(pod);
@@ -59,7 +63,10 @@ impl World<'_> {
     /// No node: the pod's status says so, and whoever watches is told.
     fn park(&mut self, pod: PodKey) {
         self.queue.park(pod, self.now);
-        let told = self.api.pod(pod).is_none_or(|object| std::mem::replace(&mut object.unschedulable, true));
+        let told = self
+            .api
+            .pod(pod)
+            .is_none_or(|object| std::mem::replace(&mut object.unschedulable, true));
         if !told {
             self.pod_unschedulable();
         }

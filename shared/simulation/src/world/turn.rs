@@ -36,7 +36,9 @@ impl World<'_> {
     /// Sends a knock, if no fault prevents it.
     pub(super) fn knock_after(&mut self, milliseconds: i64, knock: Knock) {
         let delivery = match knock {
-            Knock::PodsPending(_) | Knock::FollowUp | Knock::Schedule => self.faults.knock(self.now, knock),
+            Knock::PodsPending(_) | Knock::FollowUp | Knock::Schedule => {
+                self.faults.knock(self.now, knock)
+            }
         };
         let delays = match delivery {
             Delivery::Once => vec![0],

@@ -95,7 +95,11 @@ impl World<'_> {
     fn create_pod(&mut self, request: &Request, name: &str, replica_set: Option<usize>) -> PodKey {
         let kind = if replica_set.is_some() { "ReplicaSet" } else { "Job" };
         let owner = Owner { kind: kind.to_owned(), name: request.name.clone() };
-        let class = Class { namespace: "default".into(), labels: request.labels.clone(), spec: request.spec.clone() };
+        let class = Class {
+            namespace: "default".into(),
+            labels: request.labels.clone(),
+            spec: request.spec.clone(),
+        };
         let duration_ms = request.duration_s.map(|seconds| seconds.saturating_mul(1000));
         let record = PodRecord {
             class: self.cache.class(&class),
@@ -112,7 +116,13 @@ impl World<'_> {
     }
 
     /// Creates the pod's object; whoever calls this queues or binds it.
-    pub(super) fn add_pod(&mut self, record: PodRecord, class: &Class, name: &str, owner: Owner) -> PodKey {
+    pub(super) fn add_pod(
+        &mut self,
+        record: PodRecord,
+        class: &Class,
+        name: &str,
+        owner: Owner,
+    ) -> PodKey {
         let key = PodKey(self.pods.len());
         let pod = Pod {
             id: PodId { namespace: class.namespace.clone(), name: Arc::from(name) },
@@ -145,7 +155,9 @@ impl World<'_> {
         self.api.delete_pod(pod);
         self.queue.remove(pod);
         self.unbind(pod);
-        let Some(index) = self.pods.get(pod.0).and_then(|record| record.replica_set) else { return };
+        let Some(index) = self.pods.get(pod.0).and_then(|record| record.replica_set) else {
+            return;
+        };
         if self.replica_sets[index].pods.remove(&pod) {
             self.reconcile(index);
             self.wake_scheduler();
