@@ -23,19 +23,24 @@ pub struct NodeGroup {
 }
 
 impl NodeGroup {
-    /// A group of the cheapest general-purpose type (category m) that holds `largest` beside `daemons`; if none does,
-    /// of the cheapest type of any category that does.
+    /// A group of the cheapest general-purpose type (category m) that holds `largest` twice beside `daemons`, because
+    /// one that holds it only once leaves half of itself unused. If none does: the cheapest that holds it once, then
+    /// the cheapest of any category.
     pub fn of_cheapest(
         types: &[InstanceType],
         largest: &Resources,
         daemons: &Resources,
     ) -> Option<Self> {
-        let mut load = largest.clone();
-        load.add(daemons);
+        let mut once = largest.clone();
+        once.add(daemons);
+        let mut twice = once.clone();
+        twice.add(largest);
         let price =
             |known: &&InstanceType| known.offerings.iter().map(|offering| offering.price).min();
-        let rank = |known: &&InstanceType| (!is_general(known), price(known), known.name.clone());
-        let holds = types.iter().filter(|known| load.fits(&known.allocatable));
+        let rank = |known: &&InstanceType| {
+            (!is_general(known), !twice.fits(&known.allocatable), price(known), known.name.clone())
+        };
+        let holds = types.iter().filter(|known| once.fits(&known.allocatable));
         holds.min_by_key(rank).map(|known| Self { instance_type: known.name.clone() })
     }
 

@@ -57,7 +57,7 @@ fn bound_row(summary: &Summary) -> Vec<String> {
 fn notes(summary: &Summary) -> String {
     let mut notes = format!(
         "\nlower bound: the live pods packed anew at every moment, without waiting and without moving costs.\n\
-         node group: {} at ${:.4}/h, the cheapest general type that holds the largest pod.\n\
+         node group: {} at ${:.4}/h, the cheapest general type that holds the largest pod twice.\n\
          No strategy moves running pods; only empty nodes go.\n",
         summary.node_group_type,
         summary.node_group_price.usd()
