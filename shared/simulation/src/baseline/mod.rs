@@ -1,0 +1,10 @@
+//! The two baselines that Joiner is compared with, written by us from what their documentation says they do.
+
+pub mod node_group;
+pub mod packer;
+pub mod problem;
+pub mod upstream;
+mod view;
+
+pub use node_group::NodeGroup;
+pub use upstream::Upstream;

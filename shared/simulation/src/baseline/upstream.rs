@@ -1,0 +1,96 @@
+//! A decider that does as Karpenter does: first-fit into claims that keep every type open, priced last.
+//!
+//! Consolidation is left out, as it is for Joiner here: only nodes without work go, after the pool's
+//! `consolidateAfter`.
+
+use super::packer::{Claim, Policy, Target, pack};
+use super::view::{View, pending, pool};
+use crate::Decider;
+use model::plan::RemovalReason;
+use model::resources::{CPU, MEMORY};
+use model::{Alternative, CapacityType, Launch, Plan, Pod, Removal, Snapshot};
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// How many alternatives a launch keeps.
+const ALTERNATIVES: usize = 10;
+
+/// The decider.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Upstream;
+
+impl Decider for Upstream {
+    fn decide(&mut self, snapshot: &Snapshot) -> Plan {
+        let mut plan = Plan { removals: removals(snapshot), ..Plan::default() };
+        let mut pods = pending(snapshot);
+        let Some(pool) = pool(snapshot).filter(|_| !pods.is_empty()) else { return plan };
+        pods.sort_by_key(|pod| rank(pod));
+        let types = snapshot.instance_types.get(&pool.instance_types);
+        let view = View::new(snapshot, pods, types.iter().flat_map(|types| types.iter()).collect());
+        plan.launches = launches(&view, Policy::Upstream, &pool.name);
+        plan
+    }
+}
+
+/// CPU descending, memory descending, then who came first.
+fn rank(pod: &Pod) -> impl Ord + '_ {
+    let requests = &pod.spec.requests;
+    (Reverse(requests.get(CPU)), Reverse(requests.get(MEMORY)), pod.created_at, &pod.id)
+}
+
+/// Packs and prices.
+pub(super) fn launches(view: &View<'_>, policy: Policy, pool: &str) -> Vec<Launch> {
+    let packed = pack(&view.packing, policy);
+    let mut launches: Vec<Launch> = packed
+        .claims
+        .iter()
+        .enumerate()
+        .filter_map(|(index, claim)| launch(view, pool, index, claim))
+        .collect();
+    for (target, pod) in packed.targets.iter().zip(&view.pods) {
+        if let Target::Claim(index) = target
+            && let Some(launch) = launches.get_mut(*index)
+        {
+            launch.pods.push(pod.id.clone());
+        }
+    }
+    launches
+}
+
+fn launch(view: &View<'_>, pool: &str, index: usize, claim: &Claim) -> Option<Launch> {
+    let offers = claim.offers(&view.packing);
+    let mut offers =
+        offers.into_iter().take(ALTERNATIVES + 1).map(|(price, of_type, zone)| Alternative {
+            instance_type: view.types[of_type].name.clone(),
+            zone: view.zones[zone].clone(),
+            capacity_type: CapacityType::OnDemand,
+            price,
+            estimated: false,
+        });
+    Some(Launch {
+        name: Arc::from(format!("{pool}-{index}")),
+        node_pool: pool.to_owned(),
+        offering: offers.next()?,
+        pods: Vec::new(),
+        labels: Default::default(),
+        alternatives: offers.collect(),
+    })
+}
+
+/// Nodes that have been empty for long enough.
+pub(super) fn removals(snapshot: &Snapshot) -> Vec<Removal> {
+    let after = pool(snapshot).and_then(|pool| pool.disruption.consolidate_after);
+    after.map_or_else(Vec::new, |after| empty_for(snapshot, after))
+}
+
+/// Nodes that have been empty for `after`, by name.
+pub(super) fn empty_for(snapshot: &Snapshot, after: model::Duration) -> Vec<Removal> {
+    let long =
+        snapshot.empty_since.iter().filter(|(_, since)| snapshot.now.since(**since) >= after);
+    long.map(|(name, _)| Removal {
+        node: Arc::from(name.as_str()),
+        reason: RemovalReason::Empty,
+        saves: None,
+    })
+    .collect()
+}

@@ -1,0 +1,105 @@
+//! Workload traces: what pods come, when, and for how long.
+
+mod embedded;
+mod read;
+
+pub use embedded::{EMBEDDED, embedded};
+pub use read::{TraceError, read};
+
+use model::pod::{InclusionPolicy, PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
+use model::selector::LabelSelector;
+use model::{Labels, PodSpec, Resources, labels};
+use std::sync::Arc;
+
+/// A trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workload {
+    /// Its short name.
+    pub name: String,
+    /// Where it comes from and under which licence, for people.
+    pub source: String,
+    /// What arrives, by arrival.
+    pub requests: Vec<Request>,
+    /// Arrivals are spread over so many seconds from the one given; 0 if they are exact.
+    pub arrival_bin_s: i64,
+}
+
+/// One line of a trace: equal pods that arrive together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The workload's name, unique in its trace.
+    pub name: String,
+    /// How many pods, or replicas.
+    pub count: u32,
+    /// When they are created, in seconds from the start.
+    pub arrival_s: i64,
+    /// How long each runs once bound, in seconds; `None` means a Deployment, which runs on.
+    pub duration_s: Option<i64>,
+    /// Replicas from half-time of the run on, for a Deployment that shrinks.
+    pub scale_in: Option<u32>,
+    /// The labels of each.
+    pub labels: Arc<Labels>,
+    /// What each needs.
+    pub spec: Arc<PodSpec>,
+}
+
+/// The constraints between the pods of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Constraints {
+    zone_spread: bool,
+    host_spread: bool,
+    anti_affinity_host: bool,
+    priority: i32,
+}
+
+impl Workload {
+    /// Pods that arrive before `end_s`.
+    pub fn pods_before(&self, end_s: i64) -> u64 {
+        let before = self.requests.iter().filter(|request| request.arrival_s < end_s);
+        before.map(|request| u64::from(request.count)).sum()
+    }
+
+    /// The largest amount of each resource that a pod arriving before `end_s` asks for.
+    pub fn largest_pod(&self, end_s: i64) -> Resources {
+        let mut largest = Resources::new();
+        for request in self.requests.iter().filter(|request| request.arrival_s < end_s) {
+            largest.maximum(&request.spec.requests);
+        }
+        largest
+    }
+}
+
+fn spec(requests: Resources, app: &Labels, constraints: Constraints) -> PodSpec {
+    let selector = LabelSelector::from_labels(app);
+    let spread = |key: &str| TopologySpread {
+        max_skew: 1,
+        topology_key: key.to_owned(),
+        when_unsatisfiable: WhenUnsatisfiable::DoNotSchedule,
+        selector: selector.clone(),
+        min_domains: None,
+        match_label_keys: Vec::new(),
+        node_affinity_policy: InclusionPolicy::Honor,
+        node_taints_policy: InclusionPolicy::Ignore,
+    };
+    let wanted =
+        [(constraints.zone_spread, labels::ZONE), (constraints.host_spread, labels::HOSTNAME)];
+    let anti_affinity = PodAffinityTerm {
+        topology_key: labels::HOSTNAME.to_owned(),
+        selector: selector.clone(),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+        uses_label_keys: false,
+    };
+    PodSpec {
+        requests,
+        topology_spread: wanted.iter().filter(|(on, _)| *on).map(|(_, key)| spread(key)).collect(),
+        pod_anti_affinity: constraints
+            .anti_affinity_host
+            .then_some(anti_affinity)
+            .into_iter()
+            .collect(),
+        priority: constraints.priority,
+        termination_grace_period_s: 30,
+        ..PodSpec::default()
+    }
+}

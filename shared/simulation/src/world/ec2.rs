@@ -1,0 +1,161 @@
+//! EC2 and its calls: launching, and terminating.
+
+use super::event::Event;
+use super::{LaunchOutcome, NodePhase, NodeRecord, World};
+use crate::kube_scheduler::{NodeId, PodKey};
+use model::{Alternative, InstanceType, Labels, Launch, NodeClaim, labels};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// CreateFleet answers after this, in milliseconds (measured on EC2: 1 to 2 s).
+const FLEET_MS: (i64, i64) = (1_000, 2_000);
+/// The kubelet registers after this, in milliseconds from the request (aws/karpenter-provider-aws PR 3827: 28 s).
+const REGISTER_MS: (i64, i64) = (26_000, 30_000);
+/// The node is ready after this, in milliseconds from the request (typically 30 to 40 s).
+const READY_MS: (i64, i64) = (31_000, 40_000);
+/// An instance has shut down and its objects are gone after this, in milliseconds.
+const SHUTDOWN_MS: i64 = 5_000;
+
+impl World<'_> {
+    /// Asks EC2 for a node: the planned offering, else the first alternative that can be had.
+    pub(super) fn launch(&mut self, launch: Launch) {
+        let offers = std::iter::once(launch.offering).chain(launch.alternatives);
+        let now = self.now;
+        let mut had =
+            offers.filter(|offer| self.faults.launch(now, offer) == LaunchOutcome::Launched);
+        let Some(offering) = had.next() else { return };
+        drop(had);
+        let types = self.scenario.instance_types.iter();
+        let Some(instance_type) =
+            types.clone().position(|known| known.name == offering.instance_type)
+        else {
+            return;
+        };
+        let id = NodeId(self.nodes.len());
+        let claim_name: Arc<str> = format!("{}-{:05}", launch.node_pool, id.0).into();
+        let known = &self.scenario.instance_types[instance_type];
+        let labels = self.node_labels(known, &offering, &launch.labels);
+        let claim = NodeClaim {
+            name: claim_name,
+            pool: launch.node_pool,
+            node_name: None,
+            provider_id: None,
+            instance_type: Some(offering.instance_type.clone()),
+            zone: Some(offering.zone.clone()),
+            capacity_type: Some(offering.capacity_type),
+            labels,
+            taints: self.scenario.pool.taints.clone(),
+            allocatable: known.allocatable.clone(),
+            capacity: known.capacity.clone(),
+            price: Some(offering.price),
+            created_at: Some(self.now.timestamp()),
+            deleting: false,
+        };
+        self.api.create_claim(id, claim);
+        let name: Arc<str> =
+            format!("ip-10-{}-{}-{}.ec2.internal", id.0 >> 16, (id.0 >> 8) & 255, id.0 & 255)
+                .into();
+        let phase = NodePhase::Launching;
+        self.nodes.push(NodeRecord {
+            name,
+            instance_type,
+            offering,
+            phase,
+            billed: false,
+            pods: BTreeSet::new(),
+            work: 0,
+        });
+        self.plan_boot(id);
+    }
+
+    fn plan_boot(&mut self, id: NodeId) {
+        let steps = [
+            (FLEET_MS, Event::InstanceStarts(id)),
+            (REGISTER_MS, Event::NodeRegisters(id)),
+            (READY_MS, Event::NodeReady(id)),
+        ];
+        for ((least, most), event) in steps {
+            let milliseconds = self.random.between(least, most);
+            self.after_ms(milliseconds, event);
+        }
+    }
+
+    /// The labels of a node: the type's, the offering's, the pool's, and those asked for.
+    fn node_labels(&self, known: &InstanceType, offering: &Alternative, more: &Labels) -> Labels {
+        let mut all = known.labels.clone();
+        all.extend(self.scenario.pool.labels.clone());
+        all.extend(more.clone());
+        let zone_id = known
+            .offerings
+            .iter()
+            .find(|other| other.zone == offering.zone)
+            .map(|other| other.zone_id.clone());
+        let own = [
+            (labels::INSTANCE_TYPE, offering.instance_type.clone()),
+            (labels::ZONE, offering.zone.clone()),
+            (labels::ZONE_ID, zone_id.unwrap_or_default()),
+            (labels::REGION, self.scenario.region.clone()),
+            (labels::CAPACITY_TYPE, offering.capacity_type.as_str().to_owned()),
+            (labels::NODE_POOL, self.scenario.pool.name.clone()),
+        ];
+        all.extend(
+            own.into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(key, value)| (key.to_owned(), value)),
+        );
+        all
+    }
+
+    /// The instance runs, and is paid for.
+    pub(super) fn start_instance(&mut self, id: NodeId) {
+        let record = &mut self.nodes[id.0];
+        if record.phase != NodePhase::Launching {
+            return;
+        }
+        record.billed = true;
+        let (zone, price) = (record.offering.zone.clone(), record.offering.price);
+        self.meter.node_started(self.now, &record.offering.instance_type, price);
+        if let Some(claim) = self.api.claim(id) {
+            claim.provider_id = Some(format!("aws:///{zone}/i-{:017x}", id.0));
+        }
+    }
+
+    /// Terminates a node that still has no work: cordons it, and tells EC2.
+    pub(super) fn terminate(&mut self, name: &str) {
+        let found = self.nodes.iter().rposition(|record| *record.name == *name);
+        let Some(index) = found else { return };
+        let id = NodeId(index);
+        let record = &mut self.nodes[index];
+        let gone = matches!(record.phase, NodePhase::Terminating | NodePhase::Gone);
+        if gone || record.work > 0 {
+            return;
+        }
+        record.phase = NodePhase::Terminating;
+        if std::mem::replace(&mut record.billed, false) {
+            self.meter.node_stopped(
+                self.now,
+                &record.offering.instance_type,
+                record.offering.price,
+            );
+        }
+        self.cache.remove_node(id);
+        if let Some(node) = self.api.node(id) {
+            (node.unschedulable, node.deleting) = (true, true);
+        }
+        if let Some(claim) = self.api.claim(id) {
+            claim.deleting = true;
+        }
+        self.after_ms(SHUTDOWN_MS, Event::NodeGone(id));
+    }
+
+    /// The instance and its objects are gone, and with them the pods on it.
+    pub(super) fn forget_node(&mut self, id: NodeId) {
+        self.nodes[id.0].phase = NodePhase::Gone;
+        let pods: Vec<PodKey> = self.nodes[id.0].pods.iter().copied().collect();
+        for pod in pods {
+            self.delete_pod(pod);
+        }
+        self.api.delete_node(id);
+        self.api.delete_claim(id);
+    }
+}
