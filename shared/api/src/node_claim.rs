@@ -156,6 +156,7 @@ fn convert(
     let label = |key: &str| all.get(key).cloned();
     let pool = label(labels::NODE_POOL).or_else(|| label(labels::PROVISIONER_NAME));
     Object::NodeClaim(NodeClaim {
+        nominated: Vec::new(),
         name: metadata.name.into(),
         pool: pool.unwrap_or_default(),
         node_name: status.node_name.filter(|name| !name.is_empty()).map(Into::into),

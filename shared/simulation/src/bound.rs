@@ -74,7 +74,7 @@ pub struct PlannerBound {
 
 impl Default for PlannerBound {
     fn default() -> Self {
-        Self { options: planner::Options { improvement_rounds: 0 } }
+        Self { options: planner::Options { steps: 10_000_000 } }
     }
 }
 

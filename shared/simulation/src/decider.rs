@@ -67,7 +67,7 @@ impl Decider for Joiner {
     }
 
     fn violations(&self, snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
-        planner::check(snapshot, plan).iter().map(|violation| violation.0.clone()).collect()
+        planner::check(snapshot, plan).iter().map(ToString::to_string).collect()
     }
 }
 

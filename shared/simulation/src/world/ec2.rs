@@ -36,6 +36,7 @@ impl World<'_> {
         let known = &self.scenario.instance_types[instance_type];
         let labels = self.node_labels(known, &offering, &launch.labels);
         let claim = NodeClaim {
+            nominated: launch.pods.clone(),
             name: claim_name,
             pool: launch.node_pool,
             node_name: None,
