@@ -4,6 +4,7 @@
 //! May import: `model`. Does not know: AWS, Kubernetes clients, files, the clock, the environment, randomness, logging.
 
 mod check;
+mod disruption;
 mod packing;
 mod repack;
 mod scheduling;
@@ -28,5 +29,9 @@ impl Default for Options {
 
 /// Decides what to do about the snapshot.
 pub fn plan(snapshot: &Snapshot, options: &Options) -> Plan {
-    scheduling::schedule(snapshot, options)
+    let mut plan = scheduling::schedule(snapshot, options);
+    let empty = disruption::emptiness(snapshot, &plan);
+    plan.removals = empty.removals;
+    plan.wake_at = empty.due;
+    plan
 }

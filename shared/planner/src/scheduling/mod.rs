@@ -11,6 +11,7 @@ mod limits;
 mod open;
 mod place;
 mod reasons;
+mod settle;
 mod slots;
 mod topology;
 mod volumes;
@@ -90,6 +91,7 @@ fn finish<'a>(
     placements.sort();
     let (limited, simple_bound) = (purchase.limited, purchase.bound);
     purchase.nodes.extend(opened.nodes);
+    settle::settle(&market, &mut purchase.nodes);
     let counts = counts(classes, &unschedulable);
     let launches = launches::launches(&market, purchase.nodes, &limits);
     let planned = launches.iter().map(|launch| launch.offering.price).sum::<MicroUsdPerHour>();

@@ -85,7 +85,7 @@ impl<'a> Placer<'a, '_> {
             let search = self.search(class);
             for pod in &self.classes[class].pods {
                 let Some(slot) =
-                    place_of.get(&pod.id).filter(|slot| search.slots.binary_search(slot).is_ok())
+                    place_of.get(&pod.id).filter(|slot| self.compatible(class, **slot))
                 else {
                     continue;
                 };
@@ -164,8 +164,10 @@ impl<'a> Placer<'a, '_> {
     }
 
     fn search(&self, class: usize) -> Search {
-        let slots =
+        let mut slots =
             (0..self.slots.len()).filter(|slot| self.compatible(class, *slot)).collect::<Vec<_>>();
+        let spec = self.classes[class].spec;
+        slots.sort_by_key(|slot| (std::cmp::Reverse(self.slots[*slot].preference(spec)), *slot));
         let by_slot = slots.iter().filter_map(|slot| self.slots[*slot].zone);
         let by_candidate = (0..self.candidates.zones.len())
             .filter(|zone| self.candidates.of_zone[*zone].meets(&self.fitting[class]));

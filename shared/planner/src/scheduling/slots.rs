@@ -2,9 +2,10 @@
 
 use super::dimensions::{Dimensions, take};
 use model::node::Node;
-use model::pod::{HostPort, NodeSelectorTerm};
+use model::pod::{HostPort, NodeSelectorTerm, Weighted};
 use model::snapshot::DaemonSet;
-use model::{Labels, NodeClaim, Pod, PodId, Snapshot, Taint, labels};
+use model::taints::Effect;
+use model::{Labels, NodeClaim, Pod, PodId, PodSpec, Snapshot, Taint, labels};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,6 +41,26 @@ impl Slot<'_> {
         let selected = selector.iter().all(|(key, value)| self.labels.get(key) == Some(value));
         selected
             && (terms.is_empty() || terms.iter().any(|term| term.matches(&self.name, &self.labels)))
+    }
+
+    /// How well a pod's soft rules about nodes are met here: the weights of its preferences, less taints that it would rather avoid.
+    pub(crate) fn preference(&self, spec: &PodSpec) -> i64 {
+        if spec.preferred_node_affinity.is_empty() && self.taints.is_empty() {
+            return 0;
+        }
+        let met = |preferred: &&Weighted<NodeSelectorTerm>| {
+            preferred.term.matches(&self.name, &self.labels)
+        };
+        let weights = spec
+            .preferred_node_affinity
+            .iter()
+            .filter(met)
+            .map(|preferred| i64::from(preferred.weight));
+        let soft = |taint: &&Taint| {
+            taint.effect == Effect::PreferNoSchedule
+                && !model::taints::tolerates(&spec.tolerations, taint)
+        };
+        weights.sum::<i64>() - 100 * self.taints.iter().filter(soft).count() as i64
     }
 
     /// Whether the ports are free.

@@ -1,0 +1,110 @@
+//! Which zone a node goes to where several cost the same: the one that its pods would rather have, then the emptiest.
+//!
+//! Soft rules are honoured here, where that costs nothing. Preferences among the nodes of a zone are the kube-scheduler's own.
+
+use super::buy::{Bought, Market};
+use super::candidates::Candidate;
+use super::dimensions::{fits, take};
+use crate::packing::bitset::Bitset;
+use model::pod::WhenUnsatisfiable;
+use model::{PodSpec, labels};
+use std::collections::BTreeMap;
+
+/// Moves nodes between equal offerings of different zones.
+pub(crate) fn settle(market: &Market<'_, '_>, nodes: &mut [Bought<'_>]) {
+    let mut pods_in: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    let mut nodes_in = vec![0_usize; market.candidates.zones.len()];
+    let mut twins: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for node in nodes {
+        let equal =
+            twins.entry(node.candidate).or_insert_with_key(|chosen| equals(market, *chosen));
+        let possible = possible(market, node, equal);
+        let rank = |candidate: &usize| rank(market, node, *candidate, &pods_in, &nodes_in);
+        node.candidate = possible.into_iter().min_by_key(rank).unwrap_or(node.candidate);
+        let zone = market.candidates.list[node.candidate].zone;
+        nodes_in[zone] += 1;
+        for (class, _, _) in &node.pods {
+            *pods_in.entry((*class, zone)).or_default() += 1;
+        }
+    }
+}
+
+/// The candidates that differ from the chosen one in nothing but the zone.
+fn equals(market: &Market<'_, '_>, chosen: usize) -> Vec<usize> {
+    let own = &market.candidates.list[chosen];
+    let equal = |other: &Candidate<'_>| {
+        other.instance_type.name == own.instance_type.name
+            && other.offering.capacity_type == own.offering.capacity_type
+            && other.offering.price == own.offering.price
+            && other.chosen == own.chosen
+    };
+    market.candidates.of_pool[own.pool]
+        .iter()
+        .filter(|at| equal(&market.candidates.list[*at]))
+        .collect()
+}
+
+/// Those of `equal` that hold the node's pods, where each of them may be.
+fn possible(market: &Market<'_, '_>, node: &Bought<'_>, equal: &[usize]) -> Vec<usize> {
+    if equal.len() < 2 {
+        return equal.to_vec();
+    }
+    let mut total = vec![0_i64; market.candidates.list[node.candidate].usable.len()];
+    let mut allowed = Bitset::full(market.candidates.list.len());
+    let mut last = None;
+    for (class, zone, _) in &node.pods {
+        take(&mut total, &market.classes[*class].size, -1);
+        if last != Some((class, zone)) {
+            allowed.intersect(&market.fitting_in(*class, *zone));
+            last = Some((class, zone));
+        }
+    }
+    let holds =
+        |at: &usize| allowed.contains(*at) && fits(&total, &market.candidates.list[*at].usable);
+    equal.iter().copied().filter(holds).collect()
+}
+
+/// Preferences met (more is better), pods of the same kinds that should be apart, nodes; then the order of candidates.
+fn rank(
+    market: &Market<'_, '_>,
+    node: &Bought<'_>,
+    candidate: usize,
+    pods_in: &BTreeMap<(usize, usize), usize>,
+    nodes_in: &[usize],
+) -> (std::cmp::Reverse<i64>, usize, usize, usize) {
+    let zone = market.candidates.list[candidate].zone;
+    let (mut preferred, mut crowd) = (0_i64, 0_usize);
+    let mut last = None;
+    for (class, _, _) in &node.pods {
+        let spec = market.classes[*class].spec;
+        preferred += preference(market, spec, candidate);
+        if last != Some(class) && spreads_softly(spec) {
+            crowd += pods_in.get(&(*class, zone)).copied().unwrap_or(0);
+        }
+        last = Some(class);
+    }
+    (std::cmp::Reverse(preferred), crowd, nodes_in[zone], candidate)
+}
+
+fn preference(market: &Market<'_, '_>, spec: &PodSpec, candidate: usize) -> i64 {
+    let candidate = &market.candidates.list[candidate];
+    let met = |requirement: &model::Requirement| {
+        requirement.value_set().allows(market.candidates.label(candidate, &requirement.key))
+    };
+    let terms = spec
+        .preferred_node_affinity
+        .iter()
+        .filter(|preferred| preferred.term.requirements.iter().all(met));
+    terms.map(|preferred| i64::from(preferred.weight)).sum()
+}
+
+/// Whether the pod would rather not share a zone with its like.
+fn spreads_softly(spec: &PodSpec) -> bool {
+    let zonal = |key: &str| labels::normalize(key) == labels::ZONE;
+    let mut spreads = spec
+        .topology_spread
+        .iter()
+        .filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway);
+    spreads.any(|spread| zonal(&spread.topology_key))
+        || spec.preferred_pod_anti_affinity.iter().any(|anti| zonal(&anti.term.topology_key))
+}
