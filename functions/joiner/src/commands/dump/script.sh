@@ -83,8 +83,8 @@ for kind in @KINDS@; do
     echo "joiner-dump: $kind: the cluster has no such kind, skipped" >&2
   else
     case $kind in
-      pods | nodes) fail "$kind cannot be listed: $(head -n 1 "$work/error")" 1 ;;
-      *) echo "joiner-dump: $kind: left out: $(head -n 1 "$work/error")" >&2 ;;
+      pods | nodes) fail "$kind cannot be listed: $(tail -n 1 "$work/error")" 1 ;;
+      *) echo "joiner-dump: $kind: left out: $(tail -n 1 "$work/error")" >&2 ;;
     esac
   fi
 done

@@ -22,7 +22,7 @@ impl Cluster {
         let cluster = Self { directory };
         cluster.executable("kubectl", KUBECTL);
         fs::write(cluster.path("joiner-dump.sh"), script()).unwrap();
-        for tool in ["sh", "cat", "sed", "grep", "rm", "wc", "tr", "head", "mktemp"] {
+        for tool in ["sh", "cat", "sed", "grep", "rm", "wc", "tr", "tail", "mktemp"] {
             cluster.link(tool);
         }
         cluster
