@@ -44,7 +44,6 @@ use serde_json::Value;
 
 /// An object in the model's terms.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "objects are few and soon taken apart")]
 pub enum Object {
     /// From a `Provisioner` or a `NodePool`.
     NodePool(model::NodePool),

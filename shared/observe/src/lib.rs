@@ -4,6 +4,22 @@
 //! the assembly of a snapshot with everything odd that was found. May import: `model`, `api`, `catalog`.
 //! Does not know: how anything is decided, how anything is carried out.
 
+mod assembly;
+mod collection;
+mod custom;
 pub mod documents;
+mod dump;
+mod finding;
+mod intern;
+mod kinds;
+mod place;
+mod pools;
+mod wire;
 
 pub use documents::{Document, DocumentError, DocumentWarning, ReadError};
+pub use dump::{Dump, DumpOptions, read_dump};
+pub use finding::{DumpFinding, Place, Severity};
+pub use pools::DEFAULT_POOL;
+
+#[cfg(test)]
+mod tests;

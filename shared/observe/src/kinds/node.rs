@@ -1,0 +1,127 @@
+//! `Node` and `Namespace`.
+
+use super::metadata::Metadata;
+use crate::wire::{Read, boolean, field, list, resources, text};
+use model::labels::{DO_NOT_CONSOLIDATE, DO_NOT_DISRUPT, EMPTINESS_TIMESTAMP, UNSCHEDULABLE_TAINT};
+use model::labels::{INSTANCE_TYPE, normalize};
+use model::{CapacityType, Effect, Labels, Node, Resources, Taint, Timestamp, labels};
+use serde_json::Value;
+
+/// Reads a node; its price is found later.
+pub(crate) fn read(object: &Value, metadata: Metadata) -> Read<Node> {
+    let spec = field(object, "spec", Spec::read)?.unwrap_or_default();
+    let status = field(object, "status", Status::read)?.unwrap_or_default();
+    let mut node = bare(metadata);
+    node.taints = spec.taints;
+    node.provider_id = spec.provider_id;
+    if spec.unschedulable {
+        cordon(&mut node);
+    }
+    node.allocatable = status.allocatable;
+    node.capacity = status.capacity;
+    node.ready = status.ready;
+    Ok(node)
+}
+
+/// A node of which only the metadata is known: nothing more fits on it.
+pub(crate) fn bare(metadata: Metadata) -> Node {
+    let says = |key: &str| metadata.annotation(key) == Some("true");
+    Node {
+        name: metadata.name.as_str().into(),
+        do_not_disrupt: says(DO_NOT_DISRUPT) || says(DO_NOT_CONSOLIDATE),
+        labels: with_todays_names_too(metadata.labels),
+        taints: Vec::new(),
+        allocatable: Resources::new(),
+        capacity: Resources::new(),
+        provider_id: String::new(),
+        created_at: metadata.created_at,
+        ready: false,
+        unschedulable: false,
+        deleting: metadata.deletion_at.is_some(),
+        price: None,
+        price_estimated: false,
+    }
+}
+
+/// Keeps new pods away, as `kubectl cordon` does.
+pub(crate) fn cordon(node: &mut Node) {
+    node.unschedulable = true;
+    if !node.taints.iter().any(|taint| taint.key == UNSCHEDULABLE_TAINT) {
+        let key = UNSCHEDULABLE_TAINT.to_owned();
+        node.taints.push(Taint { key, value: String::new(), effect: Effect::NoSchedule });
+    }
+}
+
+/// Since when the node has been empty (the legacy annotation).
+pub(crate) fn empty_since(metadata: &Metadata) -> Option<Timestamp> {
+    let moment = metadata.annotation(EMPTINESS_TIMESTAMP)?.parse::<jiff::Timestamp>().ok()?;
+    Some(Timestamp(moment.as_second()))
+}
+
+/// Old label names stay, for pods may still select by them; today's are added.
+fn with_todays_names_too(mut own: Labels) -> Labels {
+    let renamed = |(key, value): (&String, &String)| {
+        let today = normalize(key);
+        (today != key && !own.contains_key(today)).then(|| (today.to_owned(), value.clone()))
+    };
+    let added = own.iter().filter_map(renamed).collect::<Labels>();
+    own.extend(added);
+    own
+}
+
+#[derive(Default)]
+struct Spec {
+    taints: Vec<Taint>,
+    provider_id: String,
+    unschedulable: bool,
+}
+
+impl Spec {
+    fn read(spec: &Value) -> Read<Self> {
+        Ok(Self {
+            taints: list(spec, "taints", super::selectors::taint)?,
+            provider_id: field(spec, "providerID", text)?.unwrap_or_default().to_owned(),
+            unschedulable: field(spec, "unschedulable", boolean)?.unwrap_or(false),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Status {
+    allocatable: Resources,
+    capacity: Resources,
+    ready: bool,
+}
+
+impl Status {
+    fn read(status: &Value) -> Read<Self> {
+        let conditions = list(status, "conditions", |condition| {
+            let of = |key| field(condition, key, text).map(Option::unwrap_or_default);
+            Ok((of("type")?, of("status")?))
+        })?;
+        let capacity = field(status, "capacity", resources)?.unwrap_or_default();
+        let allocatable = field(status, "allocatable", resources)?;
+        Ok(Self {
+            // The API server fills in allocatable from capacity.
+            allocatable: allocatable.unwrap_or_else(|| capacity.clone()),
+            capacity,
+            ready: conditions.contains(&("Ready", "True")),
+        })
+    }
+}
+
+/// The instance type and capacity type that a node's labels tell; on demand unless they say otherwise.
+pub(crate) fn bought_as(own: &Labels) -> Option<(&str, CapacityType)> {
+    if own.get("eks.amazonaws.com/compute-type").is_some_and(|kind| kind == "fargate") {
+        return None;
+    }
+    let text = |key: &str| own.get(key).map(|value| value.to_ascii_lowercase().replace('_', "-"));
+    let keys = [labels::CAPACITY_TYPE, labels::EKS_CAPACITY_TYPE, "node.kubernetes.io/lifecycle"];
+    let told = keys.iter().find_map(|key| text(key));
+    let capacity_type = match told.as_deref() {
+        Some("spot") => CapacityType::Spot,
+        Some("reserved" | "capacity-block") => CapacityType::Reserved,
+        _ => CapacityType::OnDemand,
+    };
+    own.get(INSTANCE_TYPE).map(|name| (name.as_str(), capacity_type))
+}

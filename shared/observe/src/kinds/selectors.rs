@@ -1,0 +1,159 @@
+//! Node selector terms, label selectors, affinities, tolerations and spread constraints.
+
+use crate::wire::{
+    FieldError, Read, field, integer32, labels, list, required, string, text, wrong,
+};
+use model::labels::normalize;
+use model::pod::{
+    InclusionPolicy, NodeSelectorTerm, PodAffinityTerm, TopologySpread, Weighted, WhenUnsatisfiable,
+};
+use model::selector::SelectorExpression;
+use model::{Effect, LabelSelector, Operator, Requirement, Taint, Toleration};
+use serde_json::Value;
+
+/// The alternatives of a node selector (`nodeSelectorTerms`).
+pub(crate) fn node_selector(value: &Value) -> Read<Vec<NodeSelectorTerm>> {
+    list(value, "nodeSelectorTerms", node_selector_term)
+}
+
+/// One term of a node selector.
+pub(crate) fn node_selector_term(term: &Value) -> Read<NodeSelectorTerm> {
+    let mut requirements = list(term, "matchExpressions", requirement)?;
+    let mut fields = list(term, "matchFields", requirement)?;
+    requirements.sort();
+    fields.sort();
+    Ok(NodeSelectorTerm { requirements, fields })
+}
+
+fn requirement(value: &Value) -> Read<Requirement> {
+    let key = required(value, "key", text)?;
+    let operator = required(value, "operator", |value| {
+        let known = Operator::parse(text(value)?);
+        known.ok_or_else(|| wrong(value, "In, NotIn, Exists, DoesNotExist, Gt or Lt"))
+    })?;
+    let values = list(value, "values", string)?;
+    Ok(Requirement::new(normalize(key), operator, values))
+}
+
+/// A preferred node affinity term with its weight.
+pub(crate) fn preferred_node_term(value: &Value) -> Read<Weighted<NodeSelectorTerm>> {
+    let weight = required(value, "weight", integer32)?;
+    Ok(Weighted { weight, term: required(value, "preference", node_selector_term)? })
+}
+
+/// A preferred pod affinity term with its weight.
+pub(crate) fn preferred_pod_term(value: &Value) -> Read<Weighted<PodAffinityTerm>> {
+    let weight = required(value, "weight", integer32)?;
+    Ok(Weighted { weight, term: required(value, "podAffinityTerm", pod_affinity_term)? })
+}
+
+/// A term of pod affinity or anti-affinity.
+pub(crate) fn pod_affinity_term(term: &Value) -> Read<PodAffinityTerm> {
+    let topology_key = required(term, "topologyKey", text)?;
+    let keys = |key| list(term, key, string).map(|keys| !keys.is_empty());
+    let mut namespaces = list(term, "namespaces", string)?;
+    namespaces.sort();
+    Ok(PodAffinityTerm {
+        topology_key: normalize(topology_key).to_owned(),
+        selector: selector_field(term)?,
+        namespaces,
+        namespace_selector: field(term, "namespaceSelector", label_selector)?,
+        uses_label_keys: keys("matchLabelKeys")? || keys("mismatchLabelKeys")?,
+    })
+}
+
+/// A topology spread constraint.
+pub(crate) fn topology_spread(value: &Value) -> Read<TopologySpread> {
+    let when = |value| match text(value)? {
+        "DoNotSchedule" => Ok(WhenUnsatisfiable::DoNotSchedule),
+        "ScheduleAnyway" => Ok(WhenUnsatisfiable::ScheduleAnyway),
+        _ => Err(wrong(value, "DoNotSchedule or ScheduleAnyway")),
+    };
+    let policy = |value| match text(value)? {
+        "Honor" => Ok(InclusionPolicy::Honor),
+        "Ignore" => Ok(InclusionPolicy::Ignore),
+        _ => Err(wrong(value, "Honor or Ignore")),
+    };
+    let max_skew = |value| match integer32(value)? {
+        skew if skew >= 1 => Ok(skew),
+        _ => Err(wrong(value, "at least 1")),
+    };
+    Ok(TopologySpread {
+        max_skew: required(value, "maxSkew", max_skew)?,
+        topology_key: normalize(required(value, "topologyKey", text)?).to_owned(),
+        when_unsatisfiable: field(value, "whenUnsatisfiable", when)?
+            .unwrap_or(WhenUnsatisfiable::DoNotSchedule),
+        selector: selector_field(value)?,
+        min_domains: field(value, "minDomains", integer32)?,
+        match_label_keys: list(value, "matchLabelKeys", string)?,
+        node_affinity_policy: field(value, "nodeAffinityPolicy", policy)?
+            .unwrap_or(InclusionPolicy::Honor),
+        node_taints_policy: field(value, "nodeTaintsPolicy", policy)?
+            .unwrap_or(InclusionPolicy::Ignore),
+    })
+}
+
+fn selector_field(value: &Value) -> Read<LabelSelector> {
+    Ok(field(value, "labelSelector", label_selector)?.unwrap_or_else(LabelSelector::nothing))
+}
+
+/// A label selector that is there; an empty one selects everything.
+pub(crate) fn label_selector(value: &Value) -> Read<LabelSelector> {
+    let equal = |(key, value)| SelectorExpression::In(key, vec![value]);
+    let same = field(value, "matchLabels", labels)?.unwrap_or_default().into_iter().map(equal);
+    let expressions = list(value, "matchExpressions", selector_expression)?;
+    Ok(LabelSelector::new(same.chain(expressions).collect()))
+}
+
+fn selector_expression(value: &Value) -> Read<SelectorExpression> {
+    let key = required(value, "key", string)?;
+    let mut values = list(value, "values", string)?;
+    values.sort();
+    match required(value, "operator", text)? {
+        "In" => Ok(SelectorExpression::In(key, values)),
+        "NotIn" => Ok(SelectorExpression::NotIn(key, values)),
+        "Exists" => Ok(SelectorExpression::Exists(key)),
+        "DoesNotExist" => Ok(SelectorExpression::DoesNotExist(key)),
+        other => Err(FieldError::new(format!(
+            "must be In, NotIn, Exists or DoesNotExist, not {other:?}"
+        ))
+        .under("operator")),
+    }
+}
+
+fn effect(value: &Value) -> Read<Option<Effect>> {
+    match text(value)? {
+        "" => Ok(None),
+        name => Effect::parse(name)
+            .map(Some)
+            .ok_or_else(|| wrong(value, "NoSchedule, PreferNoSchedule or NoExecute")),
+    }
+}
+
+/// A pod's toleration.
+pub(crate) fn toleration(value: &Value) -> Read<Toleration> {
+    let exists = |value| match text(value)? {
+        "Exists" => Ok(true),
+        "Equal" | "" => Ok(false),
+        _ => Err(wrong(value, "Exists or Equal")),
+    };
+    let key = field(value, "key", text)?.filter(|key| !key.is_empty());
+    Ok(Toleration {
+        key: key.map(str::to_owned),
+        exists: field(value, "operator", exists)?.unwrap_or(false),
+        value: field(value, "value", string)?.unwrap_or_default(),
+        effect: field(value, "effect", effect)?.flatten(),
+    })
+}
+
+/// A node's taint.
+pub(crate) fn taint(value: &Value) -> Read<Taint> {
+    let effect = required(value, "effect", |value| {
+        effect(value)?.ok_or_else(|| wrong(value, "NoSchedule, PreferNoSchedule or NoExecute"))
+    })?;
+    Ok(Taint {
+        key: required(value, "key", string)?,
+        value: field(value, "value", string)?.unwrap_or_default(),
+        effect,
+    })
+}

@@ -1,0 +1,47 @@
+//! `DaemonSet` and `PodDisruptionBudget`.
+
+use super::metadata::Metadata;
+use super::pod_spec;
+use super::selectors::label_selector;
+use crate::intern::Interner;
+use crate::wire::{Read, deep, field, integer32, required};
+use model::snapshot::{DaemonSet, PodDisruptionBudget};
+use model::{LabelSelector, Pod, PodSpec};
+use serde_json::Value;
+
+/// Reads a daemonset, with the spec of its template.
+pub(crate) fn daemon_set(
+    object: &Value,
+    metadata: Metadata,
+    interner: &mut Interner,
+) -> Read<DaemonSet> {
+    let template = |spec| {
+        required(spec, "template", |template| {
+            required(template, "spec", |spec| pod_spec::read(spec, None))
+        })
+    };
+    let spec = interner.spec(required(object, "spec", template)?);
+    Ok(DaemonSet { namespace: metadata.namespace, name: metadata.name, spec })
+}
+
+/// The spec of a daemonset's pod, without the node that the daemonset controller ties it to.
+pub(crate) fn spec_of_daemon(pod: &Pod) -> PodSpec {
+    let mut spec = PodSpec::clone(&pod.spec);
+    spec.node_affinity.iter_mut().for_each(|term| term.fields.clear());
+    if spec.node_affinity.iter().any(|term| term.requirements.is_empty()) {
+        spec.node_affinity.clear();
+    }
+    spec
+}
+
+/// Reads a disruption budget.
+pub(crate) fn disruption_budget(object: &Value, metadata: Metadata) -> Read<PodDisruptionBudget> {
+    let selector = field(object, "spec", |spec| field(spec, "selector", label_selector))?.flatten();
+    let allowed = deep(object, &["status", "disruptionsAllowed"], integer32)?;
+    Ok(PodDisruptionBudget {
+        namespace: metadata.namespace,
+        name: metadata.name,
+        selector: selector.unwrap_or_else(LabelSelector::nothing),
+        disruptions_allowed: allowed.unwrap_or(0),
+    })
+}
