@@ -33,6 +33,9 @@ impl Sequence {
     }
 }
 
+/// With fewer nodes than this, any kind may turn out to be of use.
+const FEW_NODES: usize = 8;
+
 /// What recreation needs to know of every kind.
 struct Guide<'a> {
     problem: &'a Problem,
@@ -104,7 +107,7 @@ impl<'a> Guide<'a> {
                 None,
             );
             let rate = guide.worth(&full) / problem.kinds[kind].price.max(1) as f64;
-            if used.contains(&kind) || rate > 0.9 {
+            if nodes.len() < FEW_NODES || used.contains(&kind) || rate > 0.9 {
                 guide.kinds.push(kind);
                 guide.orders.push(order);
             }
@@ -220,6 +223,8 @@ impl<'a> Guide<'a> {
     /// The node with the most value for its price, within a few per cent of chance.
     fn next(&self, rest: &Pattern, left: &[u32], sequence: &mut Sequence) -> Option<Packed> {
         let wanted = rest.iter().map(|(item, _)| *item).collect::<Vec<_>>();
+        // Mostly by value, now and then almost by chance: what looks poor alone may go well with the rest.
+        let spread = if sequence.below(4) == 0 { 0.3 } else { 0.03 };
         let mut best: Option<(f64, Packed)> = None;
         for (kind, order) in self.kinds.iter().zip(&self.orders) {
             let short;
@@ -234,7 +239,7 @@ impl<'a> Guide<'a> {
                 continue;
             }
             let rate = self.worth(&pattern) / self.problem.kinds[*kind].price.max(1) as f64
-                * sequence.factor(0.03);
+                * sequence.factor(spread);
             if best.as_ref().is_none_or(|(other, _)| rate > *other) {
                 pattern.sort_unstable();
                 best = Some((rate, Packed { kind: *kind, pattern }));

@@ -9,6 +9,7 @@ mod coarse;
 mod columns;
 mod dive;
 mod dominance;
+mod exact;
 mod fractional;
 mod greedy;
 mod improve;
@@ -30,6 +31,8 @@ pub(crate) struct Solution {
     pub(crate) bound: u64,
 }
 
+/// If the pods can be parted in at most so many ways, all are tried.
+const FEW_PARTS: usize = 1000;
 /// Rounds of column generation.
 const ROUNDS: usize = 400;
 /// Nodes of one pattern search, at most.
@@ -56,6 +59,9 @@ pub(crate) fn solve(problem: &Problem, steps: u64) -> Solution {
     let counts = problem.items.iter().map(|item| item.count).collect::<Vec<_>>();
     if counts.iter().all(|count| *count == 0) || problem.kinds.is_empty() {
         return Solution::default();
+    }
+    if let Some(nodes) = exact::solve_exactly(problem, FEW_PARTS) {
+        return Solution { bound: problem.price(&nodes), nodes };
     }
     let mut work = Work::new(steps);
     if counts.iter().filter(|count| **count > 0).count() > MOST_ROWS {

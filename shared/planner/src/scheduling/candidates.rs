@@ -5,6 +5,7 @@
 use super::classes::{Class, Classes};
 use super::dimensions::Dimensions;
 use crate::packing::bitset::Bitset;
+use model::pod::NodeSelectorTerm;
 use model::pool::ApiVersion;
 use model::{
     InstanceType, Labels, NodePool, Offering, Operator, PodSpec, Requirement, Snapshot, labels,
@@ -160,9 +161,8 @@ impl<'a> Candidates<'a> {
         let meets = |requirement: &Requirement| {
             requirement.value_set().allows(self.label(candidate, &requirement.key))
         };
-        let unnamed = |term: &model::pod::NodeSelectorTerm| {
-            term.fields.is_empty() || !term.requirements.is_empty()
-        };
+        let unnamed =
+            |term: &NodeSelectorTerm| term.fields.is_empty() || !term.requirements.is_empty();
         selected
             && (spec.node_affinity.is_empty()
                 || spec
@@ -194,33 +194,44 @@ impl<'a> Candidates<'a> {
 
     /// The candidates that the class's requirements, volumes and tolerations allow, whatever their size.
     pub(crate) fn allowed(&self, class: &Class<'_>, atoms: &mut Atoms) -> Bitset {
-        let mut allowed = Bitset::full(self.list.len());
+        let mut allowed = self.selected(class, atoms);
         for (pool, members) in self.pools.iter().zip(&self.of_pool) {
             if model::taints::untolerated(&pool.taints, &class.spec.tolerations).is_some() {
                 members.iter().for_each(|at| allowed.remove(at));
             }
         }
-        for (key, value) in &class.spec.node_selector {
-            allowed
-                .intersect(atoms.get(self, &Requirement::new(key, Operator::In, [value.as_str()])));
-        }
-        for terms in std::iter::once(&class.spec.node_affinity)
-            .chain(&class.volumes)
-            .filter(|terms| !terms.is_empty())
-        {
-            let mut any = Bitset::new(self.list.len());
-            for term in
-                terms.iter().filter(|term| term.fields.is_empty() && !term.requirements.is_empty())
-            {
-                let mut all = Bitset::full(self.list.len());
-                term.requirements
-                    .iter()
-                    .for_each(|requirement| all.intersect(atoms.get(self, requirement)));
-                any.unite(&all);
-            }
-            allowed.intersect(&any);
+        for terms in class.volumes.iter().filter(|terms| !terms.is_empty()) {
+            allowed.intersect(&self.any_of(terms, atoms));
         }
         allowed
+    }
+
+    /// The candidates that the class's node selector and required affinity allow: those that count as domains of its spreads.
+    pub(crate) fn selected(&self, class: &Class<'_>, atoms: &mut Atoms) -> Bitset {
+        let mut selected = Bitset::full(self.list.len());
+        for (key, value) in &class.spec.node_selector {
+            let wanted = Requirement::new(key, Operator::In, [value.as_str()]);
+            selected.intersect(atoms.get(self, &wanted));
+        }
+        if !class.spec.node_affinity.is_empty() {
+            selected.intersect(&self.any_of(&class.spec.node_affinity, atoms));
+        }
+        selected
+    }
+
+    /// The candidates that meet one of the terms.
+    pub(crate) fn any_of(&self, terms: &[NodeSelectorTerm], atoms: &mut Atoms) -> Bitset {
+        let mut any = Bitset::new(self.list.len());
+        let labelled =
+            |term: &&NodeSelectorTerm| term.fields.is_empty() && !term.requirements.is_empty();
+        for term in terms.iter().filter(labelled) {
+            let mut all = Bitset::full(self.list.len());
+            for requirement in &term.requirements {
+                all.intersect(atoms.get(self, requirement));
+            }
+            any.unite(&all);
+        }
+        any
     }
 
     /// Those of `allowed` that have room for one pod of this size.

@@ -11,6 +11,7 @@ mod limits;
 mod open;
 mod place;
 mod reasons;
+mod replay;
 mod settle;
 mod slots;
 mod topology;
@@ -23,7 +24,7 @@ use buy::{Bought, Market, Purchase};
 use candidates::{Atoms, Candidates};
 use classes::Classes;
 use limits::Limits;
-use model::{Cost, MicroUsdPerHour, Plan, Reason, Snapshot, Unschedulable};
+use model::{Cost, Launch, MicroUsdPerHour, Placement, Plan, Reason, Snapshot, Unschedulable};
 use place::{Demands, Placer};
 use topology::Topology;
 
@@ -38,97 +39,160 @@ pub(crate) fn schedule(snapshot: &Snapshot, options: &Options) -> Plan {
         candidates.large_enough(&candidates.allowed(class, atoms), &class.size)
     };
     let fitting = classes.list.iter().map(|class| fit(class, &mut atoms)).collect::<Vec<_>>();
+    let selected =
+        classes.list.iter().map(|class| candidates.selected(class, &mut atoms)).collect::<Vec<_>>();
     let limits = Limits::new(&candidates, &slots);
     let mut placer = Placer {
         classes: &classes.list,
         candidates: &candidates,
         fitting: &fitting,
+        selected: &selected,
         topology,
         slots,
+        limits,
         open: Vec::new(),
-        placements: Vec::new(),
+        placed: Vec::new(),
         demands: Demands::new(),
         unschedulable: Vec::new(),
     };
     let free = placer.free_room();
     placer.run();
-    finish(snapshot, options, &classes, placer, &free, limits, &mut atoms)
+    let turn = Turn { snapshot, options, classes: &classes, free };
+    turn.finish(placer, &mut atoms)
 }
 
-/// Buys for the demand, and gathers all into a plan.
-fn finish<'a>(
-    snapshot: &Snapshot,
-    options: &Options,
-    classes: &Classes<'a>,
-    placer: Placer<'a, '_>,
-    free: &[Free],
-    mut limits: Limits,
-    atoms: &mut Atoms,
-) -> Plan {
-    let Placer {
-        candidates, fitting, topology, open, mut placements, demands, unschedulable, ..
-    } = placer;
-    let market = Market {
-        candidates,
-        classes: &classes.list,
-        fitting,
-        topology: &topology,
-        steps: options.steps,
-    };
-    let zoned = demands.keys().any(|(_, zone)| zone.is_some());
-    let opened = buy_open(&market, open, &mut limits);
-    let mut purchase = market.buy(demands, &mut limits);
-    let simple = free.is_empty() && !zoned && !purchase.limited && opened.nodes.is_empty();
-    let mut unschedulable = with_reasons(snapshot, classes, candidates, unschedulable, atoms);
-    unschedulable.extend(turned_away(&market, &purchase, &opened.left, &limits));
-    unschedulable.extend(
-        classes.refused.iter().map(|(pod, reason)| Unschedulable {
+/// What a turn was given.
+struct Turn<'a, 's> {
+    snapshot: &'s Snapshot,
+    options: &'s Options,
+    classes: &'s Classes<'a>,
+    /// The room on slots before anything was placed.
+    free: Vec<Free>,
+}
+
+impl<'a> Turn<'a, '_> {
+    /// Buys for the demand, and gathers all into a plan.
+    fn finish(self, mut placer: Placer<'a, '_>, atoms: &mut Atoms) -> Plan {
+        let mut limits = placer.limits.clone();
+        let demands = std::mem::take(&mut placer.demands);
+        let open = std::mem::take(&mut placer.open);
+        let market = Market {
+            candidates: placer.candidates,
+            classes: &self.classes.list,
+            fitting: placer.fitting,
+            topology: &placer.topology,
+            steps: self.options.steps,
+        };
+        let zoned = demands.keys().any(|(_, zone)| zone.is_some());
+        let opened = opened(open);
+        let mut purchase = market.buy(demands, &mut limits);
+        purchase.limited |= !opened.left.is_empty();
+        let simple = self.free.is_empty() && !zoned && !purchase.limited && opened.nodes.is_empty();
+        let mut unschedulable = with_reasons(
+            self.snapshot,
+            self.classes,
+            placer.candidates,
+            std::mem::take(&mut placer.unschedulable),
+            atoms,
+        );
+        unschedulable.extend(turned_away(&market, &purchase, &opened.left, &limits));
+        purchase.nodes.extend(opened.nodes);
+        let mut placed = std::mem::take(&mut placer.placed);
+        if purchase.limited {
+            unschedulable.extend(self.prune(
+                &market,
+                &placer,
+                &mut placed,
+                &mut purchase.nodes,
+                &limits,
+            ));
+        }
+        let refused = self.classes.refused.iter().map(|(pod, reason)| Unschedulable {
             pod: pod.id.clone(),
             reasons: vec![reason.clone()],
-        }),
-    );
-    unschedulable.sort_by(|a, b| a.pod.cmp(&b.pod));
-    placements.sort();
-    let (limited, simple_bound) = (purchase.limited, purchase.bound);
-    purchase.nodes.extend(opened.nodes);
-    settle::settle(&market, &mut purchase.nodes);
-    let counts = counts(classes, &unschedulable);
-    let launches = launches::launches(&market, purchase.nodes, &limits);
-    let planned = launches.iter().map(|launch| launch.offering.price).sum::<MicroUsdPerHour>();
-    let lower_bound = match (launches.is_empty(), simple) {
-        (true, _) => 0,
-        (false, true) => simple_bound,
-        (false, false) => bound::bound(&market, &counts, free, limited),
-    };
-    let estimated = launches.iter().any(|launch| launch.offering.estimated);
-    let cost =
-        Cost { planned, lower_bound: MicroUsdPerHour(lower_bound.min(planned.0)), estimated };
-    Plan { launches, placements, unschedulable, cost, ..Plan::default() }
+        });
+        unschedulable.extend(refused);
+        unschedulable.sort_by(|a, b| a.pod.cmp(&b.pod));
+        settle::settle(&market, &mut purchase.nodes);
+        let placement = |(_, slot, pod): (usize, usize, &model::Pod)| Placement {
+            pod: pod.id.clone(),
+            node: placer.slots[slot].name.clone(),
+        };
+        let mut placements = placed.into_iter().map(placement).collect::<Vec<_>>();
+        placements.sort();
+        let bound = simple.then_some(purchase.bound);
+        let (limited, nodes) = (purchase.limited, purchase.nodes);
+        let launches = launches::launches(&market, nodes, &limits);
+        let cost = self.cost(&market, &launches, bound, limited, &unschedulable);
+        Plan { launches, placements, unschedulable, cost, ..Plan::default() }
+    }
+
+    fn cost(
+        &self,
+        market: &Market<'a, '_>,
+        launches: &[Launch],
+        known: Option<u64>,
+        limited: bool,
+        unschedulable: &[Unschedulable],
+    ) -> Cost {
+        let planned = launches.iter().map(|launch| launch.offering.price).sum::<MicroUsdPerHour>();
+        if launches.is_empty() {
+            return Cost::default();
+        }
+        let bound = known.unwrap_or_else(|| {
+            bound::bound(market, &counts(self.classes, unschedulable), &self.free, limited)
+        });
+        let estimated = launches.iter().any(|launch| launch.offering.estimated);
+        Cost { planned, lower_bound: MicroUsdPerHour(bound.min(planned.0)), estimated }
+    }
+
+    /// Lets pods go whose places depended on pods that limits turned away.
+    fn prune(
+        &self,
+        market: &Market<'a, '_>,
+        placer: &Placer<'a, '_>,
+        placed: &mut Vec<(usize, usize, &'a model::Pod)>,
+        nodes: &mut Vec<Bought<'a>>,
+        limits: &Limits,
+    ) -> Vec<Unschedulable> {
+        let domains =
+            (0..self.classes.list.len()).map(|class| placer.domains(class)).collect::<Vec<_>>();
+        let replay = replay::Replay {
+            classes: &self.classes.list,
+            domains: &domains,
+            topology: placer.topology.before(),
+            slot_zones: placer.slots.iter().map(|slot| slot.zone).collect(),
+        };
+        let lost = replay.prune(placed, nodes, |candidate| market.candidates.list[candidate].zone);
+        let unschedulable = |(class, pod): (usize, &model::Pod)| {
+            let reasons = limit_reasons(market, &market.fitting[class], limits);
+            let reasons = if reasons.is_empty() {
+                vec![Reason::Spread { topology_key: model::labels::ZONE.to_owned() }]
+            } else {
+                reasons
+            };
+            Unschedulable { pod: pod.id.clone(), reasons }
+        };
+        lost.into_iter().map(unschedulable).collect()
+    }
 }
 
-/// Buys the nodes that were opened for pods which must share them, as far as limits allow.
-fn buy_open<'a>(
-    market: &Market<'a, '_>,
-    open: Vec<open::Open<'a>>,
-    limits: &mut Limits,
-) -> Purchase<'a> {
+/// The nodes that were opened for pods which must share them; those that limits turned away are left.
+fn opened<'a>(open: Vec<open::Open<'a>>) -> Purchase<'a> {
     let mut purchase = Purchase::default();
     for node in open {
-        let Some(candidate) = node.candidate(market.candidates) else { continue };
-        let (pool, capacity) = (
-            market.candidates.list[candidate].pool,
-            &market.candidates.list[candidate].instance_type.capacity,
-        );
-        if limits.exceeded(pool, capacity).is_some() {
-            for (class, pod) in node.pods {
-                purchase.left.entry((class, Some(node.zone))).or_default().push(pod);
+        let zone = Some(node.zone);
+        match node.bought() {
+            Some(candidate) => {
+                let pods = node.pods.into_iter().map(|(class, pod)| (class, zone, pod)).collect();
+                purchase.nodes.push(Bought { candidate, pods });
             }
-            continue;
+            None => {
+                for (class, pod) in node.pods {
+                    purchase.left.entry((class, zone)).or_default().push(pod);
+                }
+            }
         }
-        limits.buy(pool, capacity);
-        let pods =
-            node.pods.into_iter().map(|(class, pod)| (class, Some(node.zone), pod)).collect();
-        purchase.nodes.push(Bought { candidate, pods });
     }
     purchase
 }

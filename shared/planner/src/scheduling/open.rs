@@ -3,6 +3,7 @@
 use super::candidates::Candidates;
 use super::classes::Class;
 use super::dimensions::fits;
+use super::limits::Limits;
 use crate::packing::bitset::Bitset;
 use model::pod::HostPort;
 use model::{MicroUsdPerHour, Pod};
@@ -38,19 +39,26 @@ impl<'a> Open<'a> {
         self.chosen.is_some()
     }
 
-    /// Decides for the cheapest candidate.
-    pub(crate) fn close(&mut self, candidates: &Candidates<'_>) {
-        self.chosen = cheapest(candidates, &self.possible);
+    /// Buys the best candidate that the limits allow, if they allow one.
+    pub(crate) fn close(&mut self, candidates: &Candidates<'_>, limits: &mut Limits) {
+        let affordable = |at: &usize| {
+            let candidate = &candidates.list[*at];
+            limits.exceeded(candidate.pool, &candidate.instance_type.capacity).is_none()
+        };
+        self.chosen = best(candidates, self.possible.iter().filter(affordable));
+        if let Some(chosen) = self.chosen.map(|at| &candidates.list[at]) {
+            limits.buy(chosen.pool, &chosen.instance_type.capacity);
+        }
     }
 
-    /// The candidate decided for, or the cheapest so far.
-    pub(crate) fn candidate(&self, candidates: &Candidates<'_>) -> Option<usize> {
-        self.chosen.or_else(|| cheapest(candidates, &self.possible))
+    /// The candidate bought.
+    pub(crate) fn bought(&self) -> Option<usize> {
+        self.chosen
     }
 
     /// The price of the cheapest candidate.
     pub(crate) fn price(&self, candidates: &Candidates<'_>) -> MicroUsdPerHour {
-        self.candidate(candidates)
+        best(candidates, self.possible.iter())
             .map_or(MicroUsdPerHour::ZERO, |at| candidates.list[at].offering.price)
     }
 
@@ -61,7 +69,7 @@ impl<'a> Open<'a> {
         class: &Class<'_>,
         fitting: &Bitset,
     ) -> Option<MicroUsdPerHour> {
-        let after = cheapest(candidates, &self.narrowed(candidates, class, fitting))?;
+        let after = best(candidates, self.narrowed(candidates, class, fitting).iter())?;
         Some(candidates.list[after].offering.price.saturating_sub(self.price(candidates)))
     }
 
@@ -116,6 +124,12 @@ impl<'a> Open<'a> {
     }
 }
 
-fn cheapest(candidates: &Candidates<'_>, possible: &Bitset) -> Option<usize> {
-    possible.iter().min_by_key(|at| (candidates.list[*at].offering.price, *at))
+/// The cheapest candidate among those of the pools with the highest weight.
+fn best(candidates: &Candidates<'_>, possible: impl Iterator<Item = usize>) -> Option<usize> {
+    let rank = |at: &usize| {
+        let candidate = &candidates.list[*at];
+        let weight = candidates.pools[candidate.pool].weight;
+        (std::cmp::Reverse(weight), candidate.offering.price, *at)
+    };
+    possible.min_by_key(rank)
 }

@@ -6,12 +6,13 @@
 use super::candidates::Candidates;
 use super::classes::Class;
 use super::dimensions::{fits, take};
+use super::limits::Limits;
 use super::open::Open;
 use super::slots::Slot;
 use super::topology::{Level, Topology};
 use crate::packing::bitset::Bitset;
 use crate::packing::problem::how_many;
-use model::{Placement, Pod, Reason, Unschedulable};
+use model::{Pod, Reason, Unschedulable};
 use std::collections::BTreeMap;
 
 /// Pods of a class that need new nodes, in one zone or in any.
@@ -23,10 +24,14 @@ pub(crate) struct Placer<'a, 's> {
     pub(crate) candidates: &'s Candidates<'a>,
     /// By class, the candidates that can hold one of its pods.
     pub(crate) fitting: &'s [Bitset],
+    /// By class, the candidates that its node selector and affinity allow.
+    pub(crate) selected: &'s [Bitset],
     pub(crate) topology: Topology<'a>,
     pub(crate) slots: Vec<Slot<'a>>,
+    pub(crate) limits: Limits,
     pub(crate) open: Vec<Open<'a>>,
-    pub(crate) placements: Vec<Placement>,
+    /// Pods placed on slots, with their class and slot.
+    pub(crate) placed: Vec<(usize, usize, &'a Pod)>,
     pub(crate) demands: Demands<'a>,
     pub(crate) unschedulable: Vec<Unschedulable>,
 }
@@ -37,6 +42,8 @@ struct Search {
     slots: Vec<usize>,
     /// The zones in which the class can be at all.
     zones: Vec<usize>,
+    /// The zones that its spreads count, whether it can be there or not.
+    domains: Vec<usize>,
     zonal: bool,
 }
 
@@ -175,8 +182,26 @@ impl<'a> Placer<'a, '_> {
         Search {
             slots,
             zones: zones.into_iter().collect(),
+            domains: self.domains(class),
             zonal: self.topology.is_zonal(&self.classes[class].terms),
         }
+    }
+
+    /// Nodes count as domains by labels alone: taints and room make no difference to the kube-scheduler.
+    pub(crate) fn domains(&self, class: usize) -> Vec<usize> {
+        let spec = self.classes[class].spec;
+        let of_slots = self
+            .slots
+            .iter()
+            .filter(|slot| slot.matches(&spec.node_selector, &spec.node_affinity))
+            .filter_map(|slot| slot.zone);
+        let of_candidates = (0..self.candidates.zones.len())
+            .filter(|zone| self.candidates.of_zone[*zone].meets(&self.selected[class]));
+        of_slots
+            .chain(of_candidates)
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     /// Whether the class could be on the slot by labels, taints and volumes, and has room for one.
@@ -274,7 +299,7 @@ impl<'a> Placer<'a, '_> {
         let terms = &self.classes[class].terms;
         let mut zones = Vec::new();
         for zone in &search.zones {
-            match self.topology.admits(terms, Level::Zone, *zone, &search.zones) {
+            match self.topology.admits(terms, Level::Zone, *zone, &search.domains) {
                 Ok(()) => zones.push(*zone),
                 Err(reason) => *refusal = Some(reason),
             }
@@ -298,7 +323,7 @@ impl<'a> Placer<'a, '_> {
         self.topology.admits(&wanted.terms, Level::Host, slot, &[])?;
         match found.zone {
             Some(zone) if search.zonal => {
-                self.topology.admits(&wanted.terms, Level::Zone, zone, &search.zones)
+                self.topology.admits(&wanted.terms, Level::Zone, zone, &search.domains)
             }
             Some(_) => Ok(()),
             None if search.zonal => Err(host()),
@@ -314,9 +339,7 @@ impl<'a> Placer<'a, '_> {
         take(&mut found.room, &self.classes[class].size, pods.len() as i64);
         found.ports.extend(self.classes[class].spec.host_ports.iter().cloned());
         self.topology.place(&self.classes[class].terms, Some(slot), found.zone, pods.len() as u32);
-        let node = found.name.clone();
-        self.placements
-            .extend(pods.iter().map(|pod| Placement { pod: pod.id.clone(), node: node.clone() }));
+        self.placed.extend(pods.iter().map(|pod| (class, slot, *pod)));
     }
 
     /// On a node opened in this turn, or as demand for one.
@@ -397,7 +420,7 @@ impl<'a> Placer<'a, '_> {
             && (!search.zonal
                 || self
                     .topology
-                    .admits(&wanted.terms, Level::Zone, open.zone, &search.zones)
+                    .admits(&wanted.terms, Level::Zone, open.zone, &search.domains)
                     .is_ok())
     }
 
@@ -410,7 +433,7 @@ impl<'a> Placer<'a, '_> {
 
     fn close_open(&mut self) {
         for open in &mut self.open {
-            open.close(self.candidates);
+            open.close(self.candidates, &mut self.limits);
         }
     }
 }

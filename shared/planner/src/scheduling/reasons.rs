@@ -84,16 +84,9 @@ fn meeting(
     terms: &[NodeSelectorTerm],
     atoms: &mut Atoms,
 ) -> Bitset {
-    let mut any = Bitset::new(candidates.list.len());
-    for term in terms.iter().filter(|term| term.fields.is_empty() && !term.requirements.is_empty())
-    {
-        let mut all = left.clone();
-        term.requirements
-            .iter()
-            .for_each(|requirement| all.intersect(atoms.get(candidates, requirement)));
-        any.unite(&all);
-    }
-    any
+    let mut meeting = candidates.any_of(terms, atoms);
+    meeting.intersect(left);
+    meeting
 }
 
 fn display(terms: &[NodeSelectorTerm]) -> String {

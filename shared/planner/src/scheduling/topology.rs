@@ -90,6 +90,8 @@ pub(crate) struct Topology<'a> {
     counts: Vec<Counts>,
     /// By term, the pods that have it as an anti-affinity.
     holders: Vec<Counts>,
+    /// Both as they were before anything was placed.
+    running: Option<Box<(Vec<Counts>, Vec<Counts>)>>,
 }
 
 impl<'a> Topology<'a> {
@@ -121,13 +123,21 @@ impl<'a> Topology<'a> {
             counts: vec![empty.clone(); terms.len()],
             holders: vec![empty; terms.len()],
             terms,
+            running: None,
         };
         for class in classes.iter_mut() {
             class.terms.matches =
                 class.pods.first().map_or_else(Vec::new, |pod| topology.matching(pod));
         }
         topology.count_running(&running, slots, &index);
+        topology.running = Some(Box::new((topology.counts.clone(), topology.holders.clone())));
         topology
+    }
+
+    /// The topology as it was before anything was placed.
+    pub(crate) fn before(&self) -> Self {
+        let (counts, holders) = self.running.as_deref().cloned().unwrap_or_default();
+        Self { terms: self.terms.clone(), counts, holders, running: None }
     }
 
     fn matching(&self, pod: &Pod) -> Vec<usize> {
