@@ -156,7 +156,7 @@ fn bound_over_time(
 }
 
 /// A cluster without nodes in which the live pods wait.
-fn live(scenario: &Scenario, times: &[SimTime], at_s: i64) -> Snapshot {
+pub(crate) fn live(scenario: &Scenario, times: &[SimTime], at_s: i64) -> Snapshot {
     let now = SimTime::from_s(at_s);
     let mut snapshot = scenario.snapshot();
     snapshot.now = now.timestamp();
