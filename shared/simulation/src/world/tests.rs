@@ -149,8 +149,8 @@ fn lost_knocks_cost_time_only_and_doubled_ones_nothing() {
 fn a_node_group_buys_only_its_type_and_keeps_it_ten_minutes() {
     let scenario = scenario("one,1,2500,1024,0,300,\n", 3600);
     let types = &scenario.instance_types;
-    let largest = scenario.workload.largest_pod(3600);
-    let group = NodeGroup::of_cheapest(types, &largest, &scenario.daemon_load()).unwrap();
+    let pods = scenario.workload.distinct_requests(3600);
+    let group = NodeGroup::of_cheapest(types, &pods, &scenario.daemon_load()).unwrap();
     assert_eq!(group.instance_type(), "m5.large");
     let measured = World::new(&scenario, Box::new(group), Box::new(NoFaults)).run(&|_| {});
     let paid_s = measured.node_ms / 1000;
