@@ -84,3 +84,27 @@ impl Bound for PlannerBound {
         planned.max(ResourceBound.lower_bound(snapshot))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SimTime;
+    use crate::run::live;
+    use crate::testing::scenario;
+
+    /// Types: 2 cores and 8 GiB for 100,000; 8 cores and 32 GiB for 410,000; daemons take 150m of each node.
+    fn check(lines: &str, least: u64, most: u64) {
+        let scenario = scenario(lines, 3600);
+        let times = vec![SimTime(0); scenario.workload.requests.len()];
+        let bound = ResourceBound.lower_bound(&live(&scenario, &times, 0)).0;
+        assert!((least..=most).contains(&bound), "{lines}: {bound}");
+    }
+
+    #[test]
+    fn it_is_near_what_the_scarcer_resource_costs_and_never_above_a_packing() {
+        check("a,4,1850,1024,0,60,\n", 380_000, 400_000);
+        check("a,1,7850,1024,0,60,\n", 390_000, 410_000);
+        check("a,4,100,8000,0,60,\n", 380_000, 400_000);
+        check("a,1,7851,1024,0,60,\n", 0, 0);
+    }
+}

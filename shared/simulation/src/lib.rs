@@ -15,6 +15,8 @@ pub mod run;
 pub mod scenario;
 mod sim_time;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 pub mod workload;
 pub mod world;
 

@@ -23,11 +23,6 @@ pub enum RunError {
         "the region {0:?} has no instance type that the pool allows; choose a region that the catalog knows"
     )]
     NoTypes(String),
-    /// No type holds the largest pod.
-    #[error(
-        "no single instance type holds a pod of {0}; the node group cannot be chosen. Leave such pods out of the trace"
-    )]
-    TooLarge(String),
     /// The length is not positive, or absurd.
     #[error("a run of {0} s is not possible: from 60 s to 31 days")]
     Length(i64),
@@ -57,7 +52,7 @@ enum Outcome {
 /// Runs the scenario. `progress` is told which part has come to which simulated second, from any thread.
 ///
 /// # Errors
-/// The scenario has no usable type, its length is absurd, or no node group can hold its largest pod.
+/// The scenario has no usable type, or its length is absurd.
 pub fn run(
     scenario: &Scenario,
     joiner: Joiner,
@@ -95,9 +90,9 @@ fn check(scenario: &Scenario) -> Result<NodeGroup, RunError> {
     if scenario.instance_types.is_empty() {
         return Err(RunError::NoTypes(scenario.region.clone()));
     }
-    let largest = scenario.workload.largest_pod(scenario.length_s);
-    NodeGroup::of_cheapest(&scenario.instance_types, &largest, &scenario.daemon_load())
-        .ok_or_else(|| RunError::TooLarge(largest.to_string()))
+    let pods = scenario.workload.distinct_requests(scenario.length_s);
+    NodeGroup::of_cheapest(&scenario.instance_types, &pods, &scenario.daemon_load())
+        .ok_or_else(|| RunError::NoTypes(scenario.region.clone()))
 }
 
 fn one(
@@ -156,7 +151,7 @@ fn bound_over_time(
 }
 
 /// A cluster without nodes in which the live pods wait.
-fn live(scenario: &Scenario, times: &[SimTime], at_s: i64) -> Snapshot {
+pub(crate) fn live(scenario: &Scenario, times: &[SimTime], at_s: i64) -> Snapshot {
     let now = SimTime::from_s(at_s);
     let mut snapshot = scenario.snapshot();
     snapshot.now = now.timestamp();

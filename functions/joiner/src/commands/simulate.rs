@@ -12,6 +12,7 @@ use simulation::scenario::Scenario;
 use simulation::summary::Summary;
 use simulation::workload::{EMBEDDED, Workload, embedded};
 use simulation::{report, run};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,6 +55,8 @@ enum Output {
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let workload = workload(&arguments.trace)?;
+    let unwritable = || format!("the report cannot be written to {}", arguments.report.display());
+    let mut report_file = std::fs::File::create(&arguments.report).with_context(unwritable)?;
     let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
     let length_s = i64::from(arguments.hours) * 3600;
     let scenario =
@@ -64,10 +67,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let summary = run::run(&scenario, Joiner::default(), &PlannerBound::default(), &progress);
     bars.clear();
     let summary = summary?;
-    let page = report::render(&summary);
-    std::fs::write(&arguments.report, page).with_context(|| {
-        format!("the report cannot be written to {}", arguments.report.display())
-    })?;
+    report_file.write_all(report::render(&summary).as_bytes()).with_context(unwritable)?;
     print(&summary, arguments.output)?;
     eprintln!("Report with charts: {}", arguments.report.display());
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use crate::{Cadence, Decider};
 use model::resources::{CPU, MEMORY};
 use model::{Duration, InstanceType, MicroUsdPerHour, Plan, Pod, Resources, Snapshot, labels};
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 /// `scan-interval`.
 const SCAN_MS: i64 = 10_000;
@@ -23,25 +24,23 @@ pub struct NodeGroup {
 }
 
 impl NodeGroup {
-    /// A group of the cheapest general-purpose type (category m) that holds `largest` twice beside `daemons`, because
-    /// one that holds it only once leaves half of itself unused. If none does: the cheapest that holds it once, then
-    /// the cheapest of any category.
+    /// A group of the cheapest general-purpose type (category m) that holds every one of `pods` twice beside
+    /// `daemons`, because a node that holds its largest pod only once leaves half of itself unused. If there is none:
+    /// one that holds each once, then one of another category, then the one that holds most of them.
     pub fn of_cheapest(
         types: &[InstanceType],
-        largest: &Resources,
+        pods: &BTreeSet<&Resources>,
         daemons: &Resources,
     ) -> Option<Self> {
-        let mut once = largest.clone();
-        once.add(daemons);
-        let mut twice = once.clone();
-        twice.add(largest);
-        let price =
-            |known: &&InstanceType| known.offerings.iter().map(|offering| offering.price).min();
+        let loads: Vec<(Resources, Resources)> =
+            pods.iter().map(|pod| loads(pod, daemons)).collect();
         let rank = |known: &&InstanceType| {
-            (!is_general(known), !twice.fits(&known.allocatable), price(known), known.name.clone())
+            let refused = loads.iter().filter(|(once, _)| !once.fits(&known.allocatable)).count();
+            let wasteful =
+                loads.iter().filter(|(_, twice)| !twice.fits(&known.allocatable)).count();
+            (refused, !is_general(known), wasteful, lowest_price(known), known.name.clone())
         };
-        let holds = types.iter().filter(|known| once.fits(&known.allocatable));
-        holds.min_by_key(rank).map(|known| Self { instance_type: known.name.clone() })
+        types.iter().min_by_key(rank).map(|known| Self { instance_type: known.name.clone() })
     }
 
     /// The group's instance type.
@@ -52,8 +51,21 @@ impl NodeGroup {
     /// What one of its nodes costs.
     pub fn price(&self, types: &[InstanceType]) -> Option<MicroUsdPerHour> {
         let known = types.iter().find(|known| known.name == self.instance_type)?;
-        known.offerings.iter().map(|offering| offering.price).min()
+        lowest_price(known)
     }
+}
+
+fn lowest_price(known: &InstanceType) -> Option<MicroUsdPerHour> {
+    known.offerings.iter().map(|offering| offering.price).min()
+}
+
+/// What a node needs for one such pod, and for two.
+fn loads(pod: &Resources, daemons: &Resources) -> (Resources, Resources) {
+    let mut once = pod.clone();
+    once.add(daemons);
+    let mut twice = once.clone();
+    twice.add(pod);
+    (once, twice)
 }
 
 fn is_general(known: &InstanceType) -> bool {
@@ -90,4 +102,35 @@ fn share(pod: &Pod, group: &InstanceType) -> i64 {
         (i128::from(pod.spec.requests.get(name)) * 1_000_000 / all) as i64
     };
     share(CPU) + share(MEMORY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::instance_type;
+    use model::resources::PODS;
+
+    /// Pods as (cores, GiB); the types have 2, 8 and 16 cores and four GiB for each.
+    fn check(pods: &[(i64, i64)], expected: &str) {
+        let types = [("m5.s", 2, 8, 100), ("m5.m", 8, 32, 390), ("m5.l", 16, 64, 770)]
+            .map(|(n, c, g, p)| instance_type(n, c, g, p));
+        let of_pod = |(cores, gib): &(i64, i64)| {
+            Resources::new().with(CPU, cores * 1000).with(MEMORY, gib << 30).with(PODS, 1)
+        };
+        let pods: Vec<Resources> = pods.iter().map(of_pod).collect();
+        let daemons = Resources::new().with(CPU, 150).with(PODS, 2);
+        let group = NodeGroup::of_cheapest(&types, &pods.iter().collect(), &daemons);
+        assert_eq!(group.unwrap().instance_type(), expected, "{pods:?}");
+    }
+
+    #[test]
+    fn the_type_is_the_cheapest_that_holds_every_pod_twice_if_any_does() {
+        check(&[(0, 1)], "m5.s");
+        check(&[(1, 1)], "m5.m");
+        check(&[(1, 1), (0, 30)], "m5.l");
+        check(&[(15, 1)], "m5.l");
+        check(&[(7, 1), (1, 60)], "m5.l");
+        check(&[(99, 1), (1, 1)], "m5.m");
+        check(&[], "m5.s");
+    }
 }

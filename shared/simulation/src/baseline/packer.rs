@@ -397,10 +397,23 @@ mod tests {
     }
 
     #[test]
-    fn the_emptiest_claim_comes_first_upstream_and_the_oldest_in_a_node_group() {
-        let types = [(10, 100, 10)];
-        check(&types, &[(6, 1, 2), (4, 1, 2), (1, 1, 1)], Policy::Upstream, (3, 30));
-        check(&types, &[(6, 1, 2), (3, 1, 2), (1, 1, 2)], Policy::NodeGroup, (2, 20));
+    fn the_claim_with_the_fewest_pods_comes_first_upstream_and_the_oldest_in_a_node_group() {
+        let class = |cpu| PackClass {
+            requests: vec![(0, cpu)],
+            types: vec![0],
+            zones: 1,
+            ..PackClass::default()
+        };
+        let packing = Packing {
+            types: vec![PackType { free: vec![10], offerings: vec![(0, MicroUsdPerHour(1))] }],
+            zone_count: 1,
+            classes: vec![class(6), class(2)],
+            existing: Vec::new(),
+            pods: vec![0, 0, 1, 1],
+        };
+        let last = |policy| pack(&packing, policy).targets.last().copied();
+        assert_eq!(last(Policy::Upstream), Some(Target::Claim(1)));
+        assert_eq!(last(Policy::NodeGroup), Some(Target::Claim(0)));
     }
 
     fn spread(zone_skew: Option<u32>, per_node: Option<u32>, pods: usize, expected: &[u64]) {

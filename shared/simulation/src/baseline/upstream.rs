@@ -94,3 +94,33 @@ pub(super) fn empty_for(snapshot: &Snapshot, after: model::Duration) -> Vec<Remo
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SimTime;
+    use crate::run::live;
+    use crate::scenario::Scenario;
+    use crate::workload::embedded;
+
+    /// All pods of an embedded trace at once, without daemonsets: dollars per hour, and nodes.
+    fn check(trace: &str, karpenter_usd: f64, karpenter_nodes: usize) {
+        let workload = embedded(trace).unwrap().unwrap();
+        let catalog = catalog::Catalog::embedded().unwrap();
+        let mut scenario = Scenario::from_catalog(workload, &catalog, "us-east-1", 3600, 1);
+        scenario.daemon_sets.clear();
+        let times = vec![SimTime(0); scenario.workload.requests.len()];
+        let launches = Upstream.decide(&live(&scenario, &times, 0)).launches;
+        let usd: f64 = launches.iter().map(|launch| launch.offering.price.usd()).sum();
+        assert!((usd / karpenter_usd - 1.0).abs() < 0.03, "{trace}: {usd} {}", launches.len());
+        assert_eq!(launches.len(), karpenter_nodes, "{trace}");
+    }
+
+    /// What Karpenter v1.13.0 chose for the same pods and types, measured.
+    #[test]
+    fn it_costs_what_karpenter_was_measured_to_cost() {
+        check("basic", 222.5293, 7);
+        check("wide", 169.2370, 38);
+        check("boutique", 0.0765, 1);
+    }
+}

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 pub(super) const WIDTH: f64 = 960.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
 
@@ -28,7 +28,11 @@ pub(super) struct Caption<'a> {
 
 impl Frame {
     pub(super) fn new(height: f64, length_s: i64, most: f64) -> Self {
-        Self { height, length_s: length_s.max(1) as f64, steps: ticks(most.max(1e-6), 4) }
+        Self {
+            height,
+            length_s: length_s.max(1) as f64,
+            steps: ticks(if most > 0.0 { most } else { 1.0 }, 4),
+        }
     }
 
     fn top_value(&self) -> f64 {

@@ -9,6 +9,7 @@ pub use read::{TraceError, read};
 use model::pod::{InclusionPolicy, PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 use model::selector::LabelSelector;
 use model::{Labels, PodSpec, Resources, labels};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A trace.
@@ -59,13 +60,10 @@ impl Workload {
         before.map(|request| u64::from(request.count)).sum()
     }
 
-    /// The largest amount of each resource that a pod arriving before `end_s` asks for.
-    pub fn largest_pod(&self, end_s: i64) -> Resources {
-        let mut largest = Resources::new();
-        for request in self.requests.iter().filter(|request| request.arrival_s < end_s) {
-            largest.maximum(&request.spec.requests);
-        }
-        largest
+    /// What pods arriving before `end_s` ask for, each different amount once.
+    pub fn distinct_requests(&self, end_s: i64) -> BTreeSet<&Resources> {
+        let before = self.requests.iter().filter(|request| request.arrival_s < end_s);
+        before.map(|request| &request.spec.requests).collect()
     }
 }
 

@@ -113,20 +113,26 @@ impl<'a> World<'a> {
 
     /// Lets everything happen, and tells how far it is: the simulated seconds done.
     pub fn run(mut self, progress: &dyn Fn(i64)) -> Measured {
-        let end = SimTime::from_s(self.scenario.length_s);
-        while let Some((at, event)) = self.events.pop() {
-            if at > end {
-                break;
+        while let Some(sampled) = self.step() {
+            if sampled {
+                progress(self.now.0 / 1000);
             }
-            self.now = at;
-            if matches!(event, Event::Sample) {
-                progress(at.0 / 1000);
-            }
-            self.handle(event);
         }
-        self.now = end;
-        let waiting = self.queue.len();
+        let (end, waiting) = (self.end(), self.queue.len());
         self.meter.finish(end, waiting)
+    }
+
+    /// Lets the next thing happen and says whether it was a sample; `None` when the time is up.
+    fn step(&mut self) -> Option<bool> {
+        let (at, event) = self.events.pop().filter(|(at, _)| *at <= self.end())?;
+        self.now = at;
+        let sample = matches!(event, Event::Sample);
+        self.handle(event);
+        Some(sample)
+    }
+
+    fn end(&self) -> SimTime {
+        SimTime::from_s(self.scenario.length_s)
     }
 
     fn handle(&mut self, event: Event) {
@@ -150,6 +156,7 @@ impl<'a> World<'a> {
     }
 
     fn sample(&mut self) {
+        debug_assert!(self.cache.overfull().is_none(), "a node has more on it than it holds");
         let pending = self.queue.len();
         self.meter.sample(self.now, pending);
         self.after_ms(self.sample_every_ms(), Event::Sample);
