@@ -84,6 +84,7 @@ fn pods_of_a_gen3_cluster_are_read() {
     assert_eq!((fence.spec.requests.get(CPU), fence.spec.requests.get(MEMORY)), (400, 2 << 30));
     assert_eq!(fence.spec.volumes, [model::pod::PodVolume::Claim("fence-data".into())]);
     assert_eq!(fence.spec.preferred_pod_anti_affinity[0].weight, 25);
+    assert!(fence.spec.host_ports.is_empty(), "a container's port is not the node's");
     let notebook = pod(&snapshot, "hatchery-notebook");
     assert!(notebook.is_provisionable(), "a manifest without status waits for a node");
     assert_eq!(notebook.spec.node_selector[ARCH], "amd64");
