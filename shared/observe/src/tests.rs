@@ -204,3 +204,43 @@ fn the_region_may_be_told() {
     assert_eq!(dump.snapshot.region, "mars-north-1");
     assert!(short(&dump).contains(&"region-unknown".to_owned()));
 }
+
+/// A small generator of numbers, the same on every machine.
+fn numbers(mut state: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    }
+}
+
+/// The fixtures with bytes overwritten, cut out and doubled: whatever comes, it is read or found, never a panic.
+#[test]
+fn no_damage_to_a_file_is_a_panic() {
+    const BYTES: &[u8] = b"{}[]:-\"'&*|>#%@\n \t09ey\xff";
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let names = ["gen3.yaml", "v1.yaml", "broken.yaml"];
+    let whole = names.map(|name| std::fs::read(directory.join(name)).unwrap());
+    let catalog = Catalog::embedded().unwrap();
+    let mut next = numbers(7);
+    for round in 0..60 {
+        let mut bytes = whole[round % whole.len()].clone();
+        for _ in 0..=next(8) {
+            let at = next(bytes.len());
+            if bytes.is_empty() {
+                break;
+            }
+            match next(3) {
+                0 => bytes[at] = BYTES[next(BYTES.len())],
+                1 => drop(bytes.drain(at..(at + next(40)).min(bytes.len()))),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        let mut collection = collection::Collection::default();
+        let mut reader = &bytes[..];
+        documents::read_stream("damaged", &mut reader, &mut |found| collection.take(found))
+            .unwrap();
+        let dump = assembly::assemble(collection, &catalog, &DumpOptions::default());
+        assert!(!dump.snapshot.node_pools.is_empty());
+    }
+}
