@@ -19,15 +19,16 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     close_nodes_of_unreadable(&mut all);
     daemons_from_pods(&mut all);
     all.snapshot.region = place::region(&all.snapshot, options, &mut all.findings);
-    let zones = place::zones(&all.snapshot, catalog, &mut all.findings);
+    let zones = place::zones(&all.snapshot, &all.zone_ids, catalog, &mut all.findings);
     pools::add_default(&mut all.snapshot, &mut all.findings);
     pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
     price(&mut all.snapshot, catalog);
     notice_gaps(&mut all);
+    let objects = all.kinds.values().sum();
     let Collection { snapshot, findings, mut unreadable_pods, .. } = all;
     unreadable_pods.sort();
     unreadable_pods.dedup();
-    Dump { snapshot, findings, unreadable_pods }
+    Dump { snapshot, findings, unreadable_pods, objects }
 }
 
 /// Sorts objects by name and keeps the last of those with the same name, as applying them in order would.
@@ -56,8 +57,9 @@ fn drop_repeated(all: &mut Collection) {
     count("StorageClass", keep_last(&mut snapshot.storage_classes, |class| class.name.clone()));
     count("CSINode", keep_last(&mut snapshot.csi_nodes, |csi| csi.node.clone()));
     for (kind, number) in dropped {
-        let message =
-            format!("{number} {kind} objects come again later; the last of each name counts");
+        let message = format!(
+            "objects of kind {kind} that come again later: {number}; the last of each name counts"
+        );
         all.findings.push(DumpFinding::general(Severity::Warning, "object-repeated", message));
     }
 }
@@ -125,10 +127,10 @@ fn daemons_from_pods(all: &mut Collection) {
         }
     }
     if !unknown.is_empty() {
-        let message = format!(
-            "{} daemonsets are not in the input; their pods show what they need",
-            unknown.len()
-        );
+        let names = unknown.iter().map(|set| format!("{}/{}", set.namespace, set.name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let message =
+            format!("the input lacks the daemonsets {names}; their pods show what they need");
         all.findings.push(DumpFinding::general(Severity::Note, "daemonset-missing", message));
     }
     sets.append(&mut unknown);

@@ -27,6 +27,8 @@ pub(crate) struct Collection {
     pub(crate) default_classes: Vec<(Option<Timestamp>, String)>,
     /// Where pools stand, for findings about them that only show when all is read.
     pub(crate) pool_places: BTreeMap<String, Place>,
+    /// Zone ids by zone name, as node classes tell them.
+    pub(crate) zone_ids: BTreeMap<String, String>,
     /// How often each kind occurs.
     pub(crate) kinds: BTreeMap<String, usize>,
     pub(crate) latest: Option<Timestamp>,
@@ -201,6 +203,7 @@ impl Here {
 /// `Pod shop/cart-0`, from whatever can be read of it.
 fn name_of(kind: &str, value: &Value) -> String {
     let of = |key: &str| value.get("metadata")?.get(key)?.as_str();
+    let kind = if kind.is_empty() { "(no kind)" } else { kind };
     let name = of("name").or_else(|| of("generateName")).unwrap_or("(no name)");
     let namespaced =
         matches!(kind, "Pod" | "DaemonSet" | "PodDisruptionBudget" | "PersistentVolumeClaim");

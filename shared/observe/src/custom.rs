@@ -8,6 +8,7 @@ use serde_json::Value;
 /// Takes an object of a kind that the API crate knows; any other is skipped.
 pub(crate) fn take(collection: &mut Collection, value: &Value, here: &Here) {
     let Some(reading) = api::read(value) else { return };
+    collection.zone_ids.extend(zone_ids(value));
     for finding in reading.findings {
         let severity = severity(finding.severity);
         let finding = here.finding(severity, finding.rule, finding.path, finding.message);
@@ -20,6 +21,16 @@ pub(crate) fn take(collection: &mut Collection, value: &Value, here: &Here) {
             Object::NodeClaim(claim) => collection.claim(claim),
         }
     }
+}
+
+/// Zone ids by name, which an EC2NodeClass's status tells of its subnets.
+fn zone_ids(value: &Value) -> Vec<(String, String)> {
+    let subnets = value.pointer("/status/subnets").and_then(Value::as_array);
+    let pair = |subnet: &Value| {
+        let of = |key: &str| subnet.get(key)?.as_str().map(str::to_owned);
+        of("zone").zip(of("zoneID").filter(|id| !id.is_empty()))
+    };
+    subnets.into_iter().flatten().filter_map(pair).collect()
 }
 
 /// Checks pools and classes against each other.

@@ -28,6 +28,8 @@ pub struct Dump {
     pub findings: Vec<DumpFinding>,
     /// Pods that cannot be read, as `namespace/name`: they are not in the snapshot, so nothing is planned for them.
     pub unreadable_pods: Vec<String>,
+    /// How many objects the input has, of any kind.
+    pub objects: usize,
 }
 
 /// Reads a dump's files into a snapshot. Whatever cannot be read is left out and found in the findings; only a file that

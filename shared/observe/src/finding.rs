@@ -68,7 +68,7 @@ impl fmt::Display for Severity {
 impl fmt::Display for Place {
     /// `dump.yaml:12`, or where there is no line `dump.json document 1 item 4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(if self.file == "-" { "standard input" } else { &self.file })?;
         match (self.line, self.item) {
             (Some(line), _) => write!(f, ":{line}"),
             (None, Some(item)) => write!(f, " document {} item {item}", self.document),

@@ -54,9 +54,10 @@ fn without_letter(zone: &str) -> &str {
     zone.strip_suffix(|c: char| c.is_ascii_lowercase()).unwrap_or(zone)
 }
 
-/// The zones that the nodes and node classes of the region tell of, else the usual ones.
+/// The zones that the nodes and node classes of the region tell of, else the usual ones; `told` has ids of some by name.
 pub(crate) fn zones(
     snapshot: &Snapshot,
+    told: &BTreeMap<String, String>,
     catalog: &Catalog,
     findings: &mut Vec<DumpFinding>,
 ) -> Vec<Zone> {
@@ -79,6 +80,9 @@ pub(crate) fn zones(
     let of_classes = snapshot.node_classes.iter().flat_map(|class| &class.zones);
     for zone in of_classes.filter(|zone| in_region(zone)) {
         known.entry(zone.clone()).or_default();
+    }
+    for (zone, id) in &mut known {
+        *id = id.take().or_else(|| told.get(zone).cloned());
     }
     if known.is_empty() {
         return assumed(region, catalog, findings);

@@ -79,7 +79,7 @@ impl fmt::Display for DocumentError {
 
 /// A file that cannot be opened at all.
 #[derive(Debug, Error)]
-#[error("{file} cannot be opened: {source}")]
+#[error("{file} cannot be opened")]
 pub struct ReadError {
     /// The file's name as given.
     pub file: String,

@@ -24,7 +24,6 @@ pub(crate) fn effective(spec: &Value, status: Option<&Value>) -> Read<Resources>
     for (mut container, sidecar) in list(spec, "initContainers", restarts)? {
         if sidecar {
             sidecars.add(&container);
-            starting.maximum(&sidecars);
         } else {
             container.add(&sidecars);
             starting.maximum(&container);

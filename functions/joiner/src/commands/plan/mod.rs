@@ -1,0 +1,139 @@
+//! `joiner plan`.
+
+mod document;
+mod style;
+mod table;
+mod yaml;
+
+use anyhow::{Context, bail};
+use catalog::Catalog;
+use document::Document;
+use model::{Plan, Snapshot};
+use observe::{Dump, DumpOptions};
+use planner::Repack;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Decide what nodes a cluster's dump needs.
+///
+/// Reads what `kubectl get -o yaml` (or json) prints, or plain manifests, and prints the nodes to launch for the pods
+/// that wait, where other pods go, what stays unschedulable and why, the cost, and a lower bound of it. Nothing is changed.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A file to read (YAML or JSON, also gzip); - is standard input
+    #[arg(short, long = "file", value_name = "FILE", required = true, num_args = 1..)]
+    file: Vec<PathBuf>,
+    /// The region, if the nodes do not tell it
+    #[arg(long)]
+    region: Option<String>,
+    /// A fresher catalog of instance types and prices (its format: shared/catalog/data/README.md)
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Plan as if every node with a known price were gone: what would the same pods cost, packed anew?
+    #[arg(long)]
+    repack: bool,
+    /// Exit with 1 if pods stay unschedulable or cannot be read
+    #[arg(long)]
+    strict: bool,
+    /// Print every node and every finding, however many there are
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// Tables for people
+    Table,
+    /// JSON of the schema joiner.dev/plan/v1
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// A plan with all that it came from.
+pub(crate) struct Answer {
+    dump: Dump,
+    /// What was planned: the dump's snapshot, or the one emptied for repacking.
+    planned: Snapshot,
+    plan: Plan,
+    repack: Option<Repack>,
+}
+
+impl Answer {
+    /// How many pods get no place, because none is possible or because they cannot be read.
+    fn left_out(&self) -> usize {
+        self.plan.unschedulable.len() + self.dump.unreadable_pods.len()
+    }
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    run_into(&arguments, &mut std::io::stdout().lock())
+}
+
+fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let catalog = read_catalog(arguments.catalog.as_deref())?;
+    let options = DumpOptions { region: arguments.region.clone(), ..DumpOptions::default() };
+    let dump = observe::read_dump(&arguments.file, &catalog, &options)?;
+    if dump.objects == 0 {
+        let cause = dump.findings.first().map(|finding| format!(": {finding}")).unwrap_or_default();
+        bail!("the input has no Kubernetes object that can be read{cause}");
+    }
+    let answer = answer(dump, arguments.repack);
+    refuse_violations(&answer)?;
+    print(&answer, arguments, output)?;
+    Ok(if arguments.strict && answer.left_out() > 0 {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn read_catalog(file: Option<&Path>) -> anyhow::Result<Catalog> {
+    let Some(file) = file else {
+        return Catalog::embedded().context("the embedded catalog cannot be read");
+    };
+    let name = file.display();
+    let bytes = std::fs::read(file).with_context(|| format!("{name} cannot be read"))?;
+    Catalog::from_bytes(&bytes).with_context(|| format!("{name} is not a catalog"))
+}
+
+fn answer(dump: Dump, repack: bool) -> Answer {
+    let repack = repack.then(|| planner::repack(&dump.snapshot));
+    let planned = repack.as_ref().map_or_else(|| dump.snapshot.clone(), |r| r.snapshot.clone());
+    let plan = planner::plan(&planned, &planner::Options::default());
+    Answer { dump, planned, plan, repack }
+}
+
+/// A plan that breaks a rule must not be shown as if it could be carried out.
+fn refuse_violations(answer: &Answer) -> anyhow::Result<()> {
+    let violations = planner::check(&answer.planned, &answer.plan);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let lines = violations.iter().map(|violation| format!("\n  {violation}")).collect::<String>();
+    bail!(
+        "the plan breaks {} rules, which is an error of joiner's; please report it with the input:{lines}",
+        violations.len()
+    );
+}
+
+fn print(answer: &Answer, arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<()> {
+    let text = match arguments.output {
+        Output::Table => table::render(answer, arguments.all, &style::Style::of_terminal()),
+        Output::Json => serde_json::to_string_pretty(&Document::of(answer))? + "\n",
+        Output::Yaml => yaml::render(&serde_json::to_value(Document::of(answer))?),
+    };
+    match output.write_all(text.as_bytes()) {
+        // Whoever reads our output may stop early, as `head` does.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("the plan cannot be written"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

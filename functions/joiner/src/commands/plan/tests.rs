@@ -1,0 +1,180 @@
+use super::*;
+use clap::Parser;
+use serde_json::{Value, json};
+use style::Style;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// A dump kept beside the crate that reads it.
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/observe/fixtures").join(name)
+}
+
+fn read(files: &[PathBuf], repack: bool) -> Answer {
+    let catalog = Catalog::embedded().unwrap();
+    let dump = observe::read_dump(files, &catalog, &DumpOptions::default()).unwrap();
+    answer(dump, repack)
+}
+
+fn document(answer: &Answer) -> Value {
+    serde_json::to_value(Document::of(answer)).unwrap()
+}
+
+fn exit_code(arguments: &[&str]) -> Result<String, String> {
+    let command = Command::try_parse_from(arguments).map_err(|error| error.to_string())?;
+    let code = run_into(&command.arguments, &mut std::io::sink());
+    code.map(|code| format!("{code:?}")).map_err(|error| format!("{error:#}"))
+}
+
+#[test]
+fn the_document_has_the_schema_that_is_promised() {
+    let answer = read(&[fixture("gen3.yaml")], false);
+    refuse_violations(&answer).unwrap();
+    let document = document(&answer);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(document["version"], "joiner.dev/plan/v1");
+    assert_eq!(
+        keys(&document),
+        [
+            "cost",
+            "findings",
+            "nodes",
+            "placed",
+            "region",
+            "removals",
+            "unreadablePods",
+            "unschedulable",
+            "version",
+        ]
+    );
+    assert_eq!(
+        keys(&document["nodes"][0]),
+        [
+            "alternatives",
+            "capacityType",
+            "instanceType",
+            "labels",
+            "name",
+            "nodePool",
+            "pods",
+            "priceEstimated",
+            "priceMicroUsdPerHour",
+            "zone",
+        ]
+    );
+    assert_eq!(
+        keys(&document["nodes"][0]["alternatives"][0]),
+        ["capacityType", "instanceType", "priceEstimated", "priceMicroUsdPerHour", "zone"]
+    );
+    assert_eq!(document["nodes"][0]["pods"], json!(["jupyter-pods/hatchery-notebook"]));
+    assert_eq!(
+        document["placed"],
+        json!([{"node": "ip-10-0-1-10.ec2.internal", "pod": "default/fence-6d4cf5"}])
+    );
+    assert_eq!(
+        keys(&document["cost"]),
+        ["estimated", "gapBasisPoints", "lowerBoundMicroUsdPerHour", "microUsdPerHour"]
+    );
+}
+
+#[test]
+fn reasons_are_typed_and_told() {
+    let document = document(&read(&[fixture("broken.yaml")], false));
+    let left = &document["unschedulable"][0];
+    assert_eq!(
+        (&left["pod"], &left["reasons"][0]["kind"]),
+        (&json!("shop/fine"), &json!("poolNotReady"))
+    );
+    assert!(left["reasons"][0]["message"].as_str().unwrap().contains("nowhere"));
+    assert_eq!(document["unreadablePods"].as_array().map(Vec::len), Some(4));
+    assert_eq!(document["findings"][0]["place"]["line"], 2);
+}
+
+#[test]
+fn repacking_tells_what_runs_now_and_what_it_could_cost() {
+    let answer = read(&[fixture("gen3.yaml")], true);
+    refuse_violations(&answer).unwrap();
+    let repack = &document(&answer)["repack"];
+    assert_eq!(repack["currentMicroUsdPerHour"], 83_200 + 32_640);
+    assert_eq!(repack["currentEstimated"], true);
+    let text = table::render(&answer, false, &Style::PLAIN);
+    assert!(text.contains("now, 2 nodes"), "{text}");
+    assert!(text.contains("~ estimated"), "{text}");
+}
+
+#[test]
+fn savings_are_not_told_while_pods_are_left_out() {
+    let answer = read(&[fixture("v1.yaml"), fixture("broken.yaml")], true);
+    assert!(answer.left_out() > 0);
+    assert_eq!(document(&answer)["repack"]["savesMicroUsdPerHour"], Value::Null);
+    let text = table::render(&answer, false, &Style::PLAIN);
+    assert!(text.contains("not comparable") && !text.contains("saves"), "{text}");
+}
+
+#[test]
+fn the_order_of_the_input_does_not_matter() {
+    let files = [fixture("gen3.yaml"), fixture("v1.yaml")];
+    let [first, second] = files.clone();
+    let plan = |files: &[PathBuf]| {
+        let mut document = document(&read(files, false));
+        document["findings"].take();
+        document
+    };
+    assert_eq!(plan(&files), plan(&[second, first]));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let all = || {
+        let answer = read(&[fixture("gen3.yaml"), fixture("broken.yaml")], true);
+        let json = serde_json::to_string(&Document::of(&answer)).unwrap();
+        let yaml = yaml::render(&document(&answer));
+        (json, yaml, table::render(&answer, true, &Style::PLAIN))
+    };
+    assert_eq!(all(), all());
+}
+
+#[test]
+fn yaml_says_the_same_as_json() {
+    let expected = document(&read(&[fixture("broken.yaml")], false));
+    let text = yaml::render(&expected);
+    let mut found = Vec::new();
+    let mut bytes = text.as_bytes();
+    observe::documents::read_stream("plan", &mut bytes, &mut |document| found.push(document))
+        .unwrap();
+    assert_eq!(found.remove(0).map(|document| document.value), Ok(expected));
+}
+
+#[test]
+fn tables_keep_to_their_width() {
+    for name in ["gen3.yaml", "broken.yaml"] {
+        let text = table::render(&read(&[fixture(name)], false), true, &Style::PLAIN);
+        // Words that cannot be broken, such as paths, may stand out.
+        let wide = |line: &&str| line.chars().count() > 100 && line.trim_start().contains(' ');
+        let wide = text.lines().filter(wide).filter(|line| !line.contains("/fixtures/"));
+        assert_eq!(wide.collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn exit_codes_tell_how_it_went() {
+    let file = |name: &str| fixture(name).display().to_string();
+    let check = |arguments: &[&str], expected: &str| {
+        let all = [&["plan"], arguments].concat();
+        let found = exit_code(&all).unwrap_or_else(|error| error);
+        assert!(found.contains(expected), "{arguments:?}: {found}");
+    };
+    let (gen3, broken) = (file("gen3.yaml"), file("broken.yaml"));
+    check(&["-f", &gen3, "--strict"], &format!("{:?}", ExitCode::SUCCESS));
+    check(&["-f", &broken], &format!("{:?}", ExitCode::SUCCESS));
+    check(&["-f", &broken, "--strict", "--output", "json"], &format!("{:?}", ExitCode::from(1)));
+    check(&["-f", "/no/such/file"], "/no/such/file cannot be opened");
+    check(&["-f", &gen3, "--catalog", &gen3], "is not a catalog: catalog line 1");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs");
+    check(&["-f", source], "no Kubernetes object that can be read");
+    check(&[], "required");
+}
