@@ -18,9 +18,12 @@ pub struct Repack {
     pub kept: Vec<Arc<str>>,
     /// Whether a price in `current` is estimated.
     pub estimated: bool,
+    /// Pods that wait for a node already: they cost nothing now, so they are left out of the comparison.
+    pub waiting: usize,
 }
 
-/// Takes every node with a known price away and lets its reschedulable pods wait. Pods that are pending already stay so.
+/// Takes every node with a known price away and lets its reschedulable pods wait. Pods that wait already are left out:
+/// what runs now is compared with what would run.
 pub fn repack(snapshot: &Snapshot) -> Repack {
     let (replaced, kept): (Vec<&Node>, Vec<&Node>) =
         snapshot.nodes.iter().partition(|node| node.price.is_some());
@@ -28,6 +31,9 @@ pub fn repack(snapshot: &Snapshot) -> Repack {
     let mut emptied = snapshot.clone();
     emptied.nodes.retain(|node| !names.contains(&node.name));
     emptied.node_claims.clear();
+    let before = emptied.pods.len();
+    emptied.pods.retain(|pod| !pod.is_provisionable());
+    let waiting = before - emptied.pods.len();
     emptied.empty_since.clear();
     emptied.pods.retain(|pod| {
         pod.is_reschedulable() || !pod.node_name.as_ref().is_some_and(|node| names.contains(node))
@@ -46,5 +52,12 @@ pub fn repack(snapshot: &Snapshot) -> Repack {
     let estimated = replaced.iter().any(|node| node.price_estimated);
     let mut kept = kept.into_iter().map(|node| node.name.clone()).collect::<Vec<_>>();
     kept.sort();
-    Repack { snapshot: emptied, current, replaced: names.into_iter().collect(), kept, estimated }
+    Repack {
+        snapshot: emptied,
+        current,
+        replaced: names.into_iter().collect(),
+        kept,
+        estimated,
+        waiting,
+    }
 }
