@@ -134,7 +134,7 @@ fn bound_over_time(
     progress: &dyn Fn(i64),
 ) -> Vec<BoundPoint> {
     let workload = &scenario.workload;
-    let times = arrivals(&workload.requests, workload.arrival_bin_s, scenario.seed);
+    let times = arrivals(&workload.requests, workload.spread_s, scenario.seed);
     let mut points = Vec::new();
     for step in 0..=BOUND_POINTS {
         let at_s = scenario.length_s * step / BOUND_POINTS;

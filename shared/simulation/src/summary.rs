@@ -20,6 +20,8 @@ pub struct Summary {
     pub trace: String,
     /// Where the trace comes from.
     pub source: String,
+    /// Over how many seconds arrivals were spread.
+    pub spread_s: i64,
     /// The region.
     pub region: String,
     /// The zones.
@@ -195,6 +197,7 @@ impl Summary {
             version: 1,
             trace: scenario.workload.name.clone(),
             source: scenario.workload.source.clone(),
+            spread_s: scenario.workload.spread_s,
             region: scenario.region.clone(),
             zones: scenario.zones(),
             instance_types: types.len(),

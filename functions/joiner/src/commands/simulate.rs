@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// The seed of all chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Spread arrivals over so many seconds from the time that the trace gives (Azure's has bins of 300 s)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=3600))]
+    spread: i64,
     /// The region
     #[arg(long, default_value = "us-east-1")]
     region: String,
@@ -54,7 +57,8 @@ enum Output {
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let workload = workload(&arguments.trace)?;
+    let mut workload = workload(&arguments.trace)?;
+    workload.spread_s = arguments.spread;
     let unwritable = || format!("the report cannot be written to {}", arguments.report.display());
     let mut report_file = std::fs::File::create(&arguments.report).with_context(unwritable)?;
     let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;

@@ -194,6 +194,7 @@ fn method(summary: &Summary) -> String {
     format!(
         include_str!("method.html"),
         source = escape(&summary.source),
+        spread_s = summary.spread_s,
         types = summary.instance_types,
         zones = escape(&summary.zones.join(", ")),
         group_type = escape(&summary.node_group_type),

@@ -59,16 +59,15 @@ mod tests {
 
     #[test]
     fn every_embedded_trace_is_read_whole() {
-        let check = |name: &str, requests: usize, pods: u64, bin_s: i64| {
+        let check = |name: &str, requests: usize, pods: u64| {
             let workload = embedded(name).unwrap().unwrap();
-            let read =
-                (workload.requests.len(), workload.pods_before(i64::MAX), workload.arrival_bin_s);
-            assert_eq!(read, (requests, pods, bin_s), "{name}");
+            let read = (workload.requests.len(), workload.pods_before(i64::MAX));
+            assert_eq!(read, (requests, pods), "{name}");
         };
-        check("azure", 5979, 18_354, 300);
-        check("boutique", 12, 12, 0);
-        check("wide", 30, 1000, 0);
-        check("basic", 2, 1000, 0);
+        check("azure", 5979, 18_354);
+        check("boutique", 12, 12);
+        check("wide", 30, 1000);
+        check("basic", 2, 1000);
         assert!(EMBEDDED.iter().all(|(name, _)| embedded(name).is_some()));
         assert!(embedded("unknown").is_none());
     }

@@ -21,8 +21,8 @@ pub struct Workload {
     pub source: String,
     /// What arrives, by arrival.
     pub requests: Vec<Request>,
-    /// Arrivals are spread over so many seconds from the one given; 0 if they are exact.
-    pub arrival_bin_s: i64,
+    /// Arrivals are spread by the seed over so many seconds from the one given; 0 leaves them as the trace has them.
+    pub spread_s: i64,
 }
 
 /// One line of a trace: equal pods that arrive together.

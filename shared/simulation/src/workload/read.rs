@@ -169,13 +169,12 @@ pub fn read(name: &str, text: &str) -> Result<(Workload, Vec<TraceError>), Trace
     share_equal(&mut requests);
     unique_names(&mut requests);
     requests.sort_by_key(|request| request.arrival_s);
-    let arrival_bin_s = arrival_bin_s(&requests);
     Ok((
         Workload {
             name: name.to_owned(),
             source: format!("the file {name}"),
             requests,
-            arrival_bin_s,
+            spread_s: 0,
         },
         problems,
     ))
@@ -214,12 +213,6 @@ fn unique_names(requests: &mut [Request]) {
             request.name = format!("{}-{count}", request.name);
         }
     }
-}
-
-fn arrival_bin_s(requests: &[Request]) -> i64 {
-    let binned = requests.iter().all(|request| request.arrival_s % 300 == 0);
-    let spread = requests.iter().any(|request| request.arrival_s > 0);
-    if binned && spread { 300 } else { 0 }
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn the_objects_agree_with_the_records() {
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     let mut scenario = scenario(MIXED, 3600);
-    scenario.workload.arrival_bin_s = 300;
+    scenario.workload.spread_s = 300;
     let first = measure(&scenario, NoFaults);
     assert_eq!(first, measure(&scenario, NoFaults));
     scenario.seed = 2;

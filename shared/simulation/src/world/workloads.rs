@@ -31,7 +31,7 @@ impl World<'_> {
     pub(super) fn plan_arrivals(&mut self) {
         let workload = &self.scenario.workload;
         let end = SimTime::from_s(self.scenario.length_s);
-        let times = arrivals(&workload.requests, workload.arrival_bin_s, self.scenario.seed);
+        let times = arrivals(&workload.requests, workload.spread_s, self.scenario.seed);
         for (index, at) in times.into_iter().enumerate().filter(|(_, at)| *at < end) {
             self.events.push(at, Event::Arrival(index));
         }
