@@ -1,5 +1,7 @@
 //! Properties of plans over random small clusters.
 
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic")]
+
 use joiner_planner::{Options, check, plan};
 use model::pod::{
     InclusionPolicy, NodeSelectorTerm, PodAffinityTerm, PodPhase, TopologySpread, WhenUnsatisfiable,

@@ -68,8 +68,8 @@ fn bucket(size: i64, steps_per_doubling: u32) -> u32 {
         return 0;
     }
     let doublings = size.ilog2();
-    let rest =
-        (size as u64 - (1_u64 << doublings)) as u128 * u128::from(steps_per_doubling) >> doublings;
+    let rest = (u128::from(size as u64 - (1_u64 << doublings)) * u128::from(steps_per_doubling))
+        >> doublings;
     1 + doublings * steps_per_doubling + rest as u32
 }
 
@@ -90,9 +90,10 @@ fn cluster(problem: &Problem, mut items: Vec<usize>) -> Cluster {
     let half = all.len().div_ceil(2);
     let (large, small) = all.split_at(half);
     let mut members = Vec::with_capacity(all.len());
-    for at in 0..half {
-        members.push(large[at]);
-        members.extend(small.len().checked_sub(at + 1).and_then(|at| small.get(at)));
+    let mut small = small.iter().rev();
+    for item in large {
+        members.push(*item);
+        members.extend(small.next());
     }
     Cluster { members, mean }
 }

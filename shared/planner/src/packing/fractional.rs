@@ -213,15 +213,16 @@ impl<'a> Tableau<'a> {
             .iter()
             .map(|entry| entry / direction[row])
             .collect::<Vec<_>>();
-        for other in 0..dimensions {
-            let entries = &mut self.inverse[other * dimensions..(other + 1) * dimensions];
+        for (other, (entries, factor)) in
+            self.inverse.chunks_exact_mut(dimensions).zip(direction).enumerate()
+        {
             if other == row {
                 entries.copy_from_slice(&pivot_row);
             } else {
                 entries
                     .iter_mut()
                     .zip(&pivot_row)
-                    .for_each(|(entry, pivoted)| *entry -= direction[other] * pivoted);
+                    .for_each(|(entry, pivoted)| *entry -= factor * pivoted);
             }
         }
     }

@@ -1,12 +1,11 @@
 //! The lower bound of a whole turn: no nodes that hold the same pods cost less, wherever existing nodes take pods off them.
 
-use super::buy::{Market, kinds};
+use super::buy::Market;
 use super::constraints::HostRules;
 use super::slots::Slot;
+use super::translate::{Part, translate};
 use crate::packing::bitset::Bitset;
-use crate::packing::problem::{Item, Problem};
 use crate::packing::prove;
-use std::collections::BTreeMap;
 
 /// Room that is there for nothing.
 pub(crate) struct Free {
@@ -30,33 +29,16 @@ pub(crate) fn bound(market: &Market<'_, '_>, counts: &[u32], free: &[Free], spil
     let classes = placed.iter().map(|class| &market.classes[*class]).collect::<Vec<_>>();
     let rules = HostRules::new(&classes, market.topology);
     let tiers = market.tiers();
-    let mut merged: BTreeMap<(Vec<i64>, Bitset, Option<usize>), Vec<usize>> = BTreeMap::new();
-    for (position, class) in placed.iter().enumerate() {
-        let allowed = allowed(market, *class, &tiers, spilled);
-        let grouped = (!rules.groups[position].is_empty()).then_some(position);
-        merged
-            .entry((market.classes[*class].size.clone(), allowed, grouped))
-            .or_default()
-            .push(position);
-    }
-    let item =
-        |((size, _, grouped), positions): (&(Vec<i64>, Bitset, Option<usize>), &Vec<usize>)| Item {
-            size: size.clone(),
-            count: positions.iter().map(|position| counts[placed[*position]]).sum(),
-            groups: grouped.map(|position| rules.groups[position].clone()).unwrap_or_default(),
-            conflicts: Vec::new(),
-        };
-    let items = merged.iter().map(item).collect::<Vec<_>>();
-    let allowed = merged.keys().map(|(_, allowed, _)| allowed).collect::<Vec<_>>();
-    let (_, kinds) = kinds(market.candidates, &allowed);
-    let dimensions = items.first().map_or(0, |item| item.size.len());
-    let problem =
-        Problem { dimensions, items, kinds, group_limits: rules.limits, conflicting: false };
-    let free = free
-        .iter()
-        .map(|free| (free.room.clone(), items_of(free, merged.values(), &placed)))
-        .collect::<Vec<_>>();
-    prove(&problem, &free, market.steps)
+    let part = |class: &usize| Part {
+        size: market.classes[*class].size.clone(),
+        allowed: allowed(market, *class, &tiers, spilled),
+        count: counts[*class],
+    };
+    let parts = placed.iter().map(part).collect::<Vec<_>>();
+    let translation = translate(market.candidates, &parts, &rules, false);
+    let of_items = |free: &Free| (free.room.clone(), items_of(free, &translation.parts, &placed));
+    let free = free.iter().map(of_items).collect::<Vec<_>>();
+    prove(&translation.problem, &free, market.steps)
 }
 
 /// The candidates that may be bought for the class: those of the first weight that accepts it, or of all once limits made pods spill.
@@ -68,13 +50,9 @@ fn allowed(market: &Market<'_, '_>, class: usize, tiers: &[Bitset], spilled: boo
     allowed
 }
 
-fn items_of<'m>(
-    free: &Free,
-    merged: impl Iterator<Item = &'m Vec<usize>>,
-    placed: &[usize],
-) -> Bitset {
-    let mut items = Bitset::new(placed.len());
-    for (item, positions) in merged.enumerate() {
+fn items_of(free: &Free, parts: &[Vec<usize>], placed: &[usize]) -> Bitset {
+    let mut items = Bitset::new(parts.len());
+    for (item, positions) in parts.iter().enumerate() {
         if positions.iter().any(|position| free.classes.contains(placed[*position])) {
             items.insert(item);
         }

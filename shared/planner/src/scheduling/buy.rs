@@ -4,11 +4,12 @@ use super::candidates::Candidates;
 use super::classes::Class;
 use super::constraints::HostRules;
 use super::limits::Limits;
-use super::place::Demands;
+use super::place::{DemandKey, Demands};
 use super::topology::Topology;
+use super::translate::{Part, Translation, translate};
 use crate::packing::bitset::Bitset;
-use crate::packing::problem::{Item, Kind, Packed, Problem};
-use crate::packing::{solve, undominated};
+use crate::packing::problem::Packed;
+use crate::packing::solve;
 use model::Pod;
 use std::collections::BTreeMap;
 
@@ -40,15 +41,6 @@ pub(crate) struct Purchase<'a> {
     pub(crate) bound: u64,
     /// Whether limits turned something away.
     pub(crate) limited: bool,
-}
-
-/// A packing problem and what its parts stand for.
-struct Translation {
-    problem: Problem,
-    /// By kind, the candidate.
-    kinds: Vec<usize>,
-    /// By item, the demands that it stands for.
-    items: Vec<Vec<(usize, Option<usize>)>>,
 }
 
 /// Limits are met by packing again what did not fit, at most so often.
@@ -98,10 +90,11 @@ impl<'a> Market<'a, '_> {
             if possible.is_empty() {
                 return;
             }
+            let keys = possible.keys().copied().collect::<Vec<_>>();
             let translation = self.translate(&possible, &within);
             let solution = solve(&translation.problem, self.steps);
             purchase.bound += solution.bound;
-            self.accept(&translation, solution.nodes, &mut possible, limits, purchase);
+            self.accept(&translation, &keys, solution.nodes, &mut possible, limits, purchase);
             possible.retain(|_, pods| !pods.is_empty());
             if possible.is_empty() {
                 return;
@@ -139,61 +132,20 @@ impl<'a> Market<'a, '_> {
         let keys = demands.keys().copied().collect::<Vec<_>>();
         let classes = keys.iter().map(|(class, _)| &self.classes[*class]).collect::<Vec<_>>();
         let rules = HostRules::new(&classes, self.topology);
-        let mut merged: BTreeMap<(Vec<i64>, Bitset, Option<usize>), Vec<usize>> = BTreeMap::new();
-        for (position, (class, zone)) in keys.iter().enumerate() {
+        let part = |((class, zone), pods): (&(usize, Option<usize>), &Vec<&Pod>)| {
             let mut allowed = self.fitting_in(*class, *zone);
             allowed.intersect(within);
-            let alone = (!rules.is_free(position)).then_some(position);
-            merged
-                .entry((self.classes[*class].size.clone(), allowed, alone))
-                .or_default()
-                .push(position);
-        }
-        let mut item_of = vec![0; keys.len()];
-        for (item, positions) in merged.values().enumerate() {
-            positions.iter().for_each(|position| item_of[*position] = item);
-        }
-        let item =
-            |((size, _, alone), positions): (&(Vec<i64>, Bitset, Option<usize>), &Vec<usize>)| {
-                Item {
-                    size: size.clone(),
-                    count: positions
-                        .iter()
-                        .map(|position| demands[&keys[*position]].len() as u32)
-                        .sum(),
-                    groups: alone
-                        .map(|position| rules.groups[position].clone())
-                        .unwrap_or_default(),
-                    conflicts: alone
-                        .map(|position| {
-                            rules.conflicts[position].iter().map(|other| item_of[*other]).collect()
-                        })
-                        .unwrap_or_default(),
-                }
-            };
-        let items = merged.iter().map(item).collect::<Vec<_>>();
-        let allowed = merged.keys().map(|(_, allowed, _)| allowed).collect::<Vec<_>>();
-        let (kinds, problem_kinds) = kinds(self.candidates, &allowed);
-        let dimensions = items.first().map_or(0, |item| item.size.len());
-        let conflicting = items.iter().any(|item| !item.conflicts.is_empty());
-        let problem = Problem {
-            dimensions,
-            items,
-            kinds: problem_kinds,
-            group_limits: rules.limits.clone(),
-            conflicting,
+            Part { size: self.classes[*class].size.clone(), allowed, count: pods.len() as u32 }
         };
-        let items = merged
-            .values()
-            .map(|positions| positions.iter().map(|position| keys[*position]).collect())
-            .collect();
-        Translation { problem, kinds, items }
+        let parts = demands.iter().map(part).collect::<Vec<_>>();
+        translate(self.candidates, &parts, &rules, true)
     }
 
     /// Keeps the nodes that the limits allow, those that hold most for their price first, and gives them their pods.
     fn accept(
         &self,
         translation: &Translation,
+        keys: &[DemandKey],
         nodes: Vec<Packed>,
         demands: &mut Demands<'a>,
         limits: &mut Limits,
@@ -221,7 +173,8 @@ impl<'a> Market<'a, '_> {
             limits.buy(pool, capacity);
             let mut pods = Vec::new();
             for (item, count) in &node.pattern {
-                hand_out(&translation.items[*item], *count, demands, &mut pods);
+                let keys = translation.parts[*item].iter().map(|part| keys[*part]);
+                hand_out(keys, *count, demands, &mut pods);
             }
             purchase.nodes.push(Bought { candidate, pods });
         }
@@ -230,34 +183,16 @@ impl<'a> Market<'a, '_> {
 
 /// Takes pods of an item's demands, in order.
 fn hand_out<'a>(
-    keys: &[(usize, Option<usize>)],
+    keys: impl Iterator<Item = DemandKey>,
     count: u32,
     demands: &mut Demands<'a>,
     pods: &mut Vec<(usize, Option<usize>, &'a Pod)>,
 ) {
     let mut wanted = count as usize;
     for key in keys {
-        let Some(waiting) = demands.get_mut(key) else { continue };
+        let Some(waiting) = demands.get_mut(&key) else { continue };
         let taken = waiting.len().min(wanted);
         pods.extend(waiting.drain(..taken).map(|pod| (key.0, key.1, pod)));
         wanted -= taken;
     }
-}
-
-/// The undominated candidates for items with these candidates, and the kinds that they are.
-pub(crate) fn kinds(candidates: &Candidates<'_>, allowed: &[&Bitset]) -> (Vec<usize>, Vec<Kind>) {
-    let mut held_by = vec![Bitset::new(allowed.len()); candidates.list.len()];
-    for (item, set) in allowed.iter().enumerate() {
-        set.iter().for_each(|at| held_by[at].insert(item));
-    }
-    let useful =
-        (0..candidates.list.len()).filter(|at| !held_by[*at].is_empty()).collect::<Vec<_>>();
-    let kind = |at: &usize| Kind {
-        capacity: candidates.list[*at].usable.to_vec(),
-        price: candidates.list[*at].offering.price.0,
-        allowed: held_by[*at].clone(),
-    };
-    let all = useful.iter().map(kind).collect::<Vec<_>>();
-    let kept = undominated(&all);
-    (kept.iter().map(|at| useful[*at]).collect(), kept.iter().map(|at| all[*at].clone()).collect())
 }

@@ -59,11 +59,6 @@ impl HostRules {
         rules
     }
 
-    /// Whether nothing is ruled.
-    pub(crate) fn is_free(&self, position: usize) -> bool {
-        self.groups[position].is_empty() && self.conflicts[position].is_empty()
-    }
-
     /// Those who have the term and are counted by it share a limit; those who have it stay away from the others it counts.
     fn add(
         &mut self,

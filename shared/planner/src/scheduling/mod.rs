@@ -15,6 +15,7 @@ mod replay;
 mod settle;
 mod slots;
 mod topology;
+mod translate;
 mod volumes;
 
 use crate::Options;

@@ -16,7 +16,9 @@ use model::{Pod, Reason, Unschedulable};
 use std::collections::BTreeMap;
 
 /// Pods of a class that need new nodes, in one zone or in any.
-pub(crate) type Demands<'a> = BTreeMap<(usize, Option<usize>), Vec<&'a Pod>>;
+pub(crate) type Demands<'a> = BTreeMap<DemandKey, Vec<&'a Pod>>;
+/// A class, and the zone if it must be that one.
+pub(crate) type DemandKey = (usize, Option<usize>);
 
 /// The state of one placing.
 pub(crate) struct Placer<'a, 's> {
