@@ -94,7 +94,11 @@ impl<'a, 'h> Counter<'a, 'h> {
             .flat_map(|host| &host.running)
             .filter(|pod| !pod.spec.pod_anti_affinity.is_empty())
         {
-            pod.spec.pod_anti_affinity.iter().for_each(|term| counter.know(key(pod, term), pod));
+            pod.spec
+                .pod_anti_affinity
+                .iter()
+                .flat_map(|term| keys(pod, term))
+                .for_each(|key| counter.know(key, pod));
         }
         counter
     }
@@ -136,8 +140,7 @@ impl<'a, 'h> Counter<'a, 'h> {
                 *self.selected.entry(key).or_default().entry(domain).or_default() += 1;
             }
         }
-        for term in &pod.spec.pod_anti_affinity {
-            let key = key(pod, term);
+        for key in pod.spec.pod_anti_affinity.iter().flat_map(|term| keys(pod, term)) {
             if let Some(domain) = self.domain(host, key.2).cloned() {
                 *self.carriers.entry(key).or_default().entry(domain).or_default() += 1;
             }
@@ -218,6 +221,17 @@ impl<'a, 'h> Counter<'a, 'h> {
 
 fn key<'a>(pod: &'a Pod, term: &'a PodAffinityTerm) -> Key<'a> {
     (&pod.id.namespace, &term.selector, &term.topology_key, None)
+}
+
+/// One key for each namespace that the term names.
+fn keys<'a>(pod: &'a Pod, term: &'a PodAffinityTerm) -> Vec<Key<'a>> {
+    if term.namespaces.is_empty() {
+        return vec![key(pod, term)];
+    }
+    let named = |namespace: &'a String| {
+        (namespace.as_str(), &term.selector, term.topology_key.as_str(), None)
+    };
+    term.namespaces.iter().map(named).collect()
 }
 
 fn spread_keys(pod: &Pod) -> impl Iterator<Item = (Key<'_>, u32)> {

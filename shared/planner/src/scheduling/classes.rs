@@ -1,7 +1,7 @@
 //! Pending pods in classes: pods of a class are interchangeable, so that work grows with classes and not with pods.
 
 use super::dimensions::Dimensions;
-use super::topology::Terms;
+use super::topology::{ANY_NAMESPACE, Terms, namespaces};
 use super::volumes::{VolumeTerms, Volumes};
 use model::pod::{PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 use model::reason::Unsupported;
@@ -37,10 +37,17 @@ type Key<'a> = (&'a PodSpec, Labels, &'a str, VolumeTerms);
 /// Groups the pods that wait for a node.
 pub(crate) fn classify<'a>(snapshot: &'a Snapshot, selector_keys: &[String]) -> Classes<'a> {
     let volumes = Volumes::new(snapshot);
+    let undecided = undecided_terms(snapshot);
+    let repelled = |pod: &Pod| undecided.iter().any(|(owner, term)| repels(term, owner, pod));
+    let refusal = |pod: &Pod| {
+        let repelled =
+            || repelled(pod).then_some(Reason::Unsupported { feature: Unsupported::AffinityKey });
+        unsupported(&pod.spec, &pod.id.namespace).or_else(repelled)
+    };
     let mut refused = Vec::new();
     let mut groups: BTreeMap<Key<'a>, Vec<&'a Pod>> = BTreeMap::new();
     for pod in snapshot.pods.iter().filter(|pod| pod.is_provisionable()) {
-        match unsupported(&pod.spec).map_or_else(|| volumes.terms(pod), Err) {
+        match refusal(pod).map_or_else(|| volumes.terms(pod), Err) {
             Ok(terms) => groups
                 .entry((&pod.spec, project(&pod.labels, selector_keys), &pod.id.namespace, terms))
                 .or_default()
@@ -65,6 +72,22 @@ pub(crate) fn classify<'a>(snapshot: &'a Snapshot, selector_keys: &[String]) -> 
     Classes { list, dimensions, refused }
 }
 
+/// The anti-affinities of running pods over labels that are not decided: what they select is left alone, never placed wrongly.
+fn undecided_terms(snapshot: &Snapshot) -> Vec<(&str, &PodAffinityTerm)> {
+    let running = snapshot.pods.iter().filter(|pod| pod.node_name.is_some() && !pod.is_terminal());
+    let terms = running
+        .flat_map(|pod| pod.spec.pod_anti_affinity.iter().map(|term| (&*pod.id.namespace, term)));
+    let mut terms = terms.filter(|(_, term)| !is_known(&term.topology_key)).collect::<Vec<_>>();
+    terms.sort_unstable();
+    terms.dedup();
+    terms
+}
+
+fn repels(term: &PodAffinityTerm, owner: &str, pod: &Pod) -> bool {
+    let named = |namespace: &&str| *namespace == ANY_NAMESPACE || **namespace == *pod.id.namespace;
+    term.selector.matches(&pod.labels) && namespaces(term, owner).iter().any(named)
+}
+
 /// Important pods first, then by CPU and memory, the largest first, then by name.
 fn order<'c>(class: &'c Class<'_>) -> impl Ord + use<'c> {
     let amount = |name: &str| std::cmp::Reverse(class.spec.requests.get(name));
@@ -87,7 +110,7 @@ fn project(labels: &Labels, keys: &[String]) -> Labels {
 }
 
 /// What the pod needs that this version does not decide, if anything.
-fn unsupported(spec: &PodSpec) -> Option<Reason> {
+fn unsupported(spec: &PodSpec, namespace: &str) -> Option<Reason> {
     let spread = spec
         .topology_spread
         .iter()
@@ -96,7 +119,7 @@ fn unsupported(spec: &PodSpec) -> Option<Reason> {
     let claims = spec.resource_claims.then_some(Unsupported::ResourceClaims);
     let feature = claims
         .or_else(|| spread.clone().find_map(unsupported_spread))
-        .or_else(|| affinity.clone().find_map(unsupported_affinity));
+        .or_else(|| affinity.clone().find_map(|term| unsupported_affinity(term, namespace)));
     feature.map(|feature| Reason::Unsupported { feature })
 }
 
@@ -119,14 +142,15 @@ fn unsupported_spread(spread: &TopologySpread) -> Option<Unsupported> {
     }
 }
 
-fn unsupported_affinity(term: &PodAffinityTerm) -> Option<Unsupported> {
+fn unsupported_affinity(term: &PodAffinityTerm, namespace: &str) -> Option<Unsupported> {
     if !is_known(&term.topology_key) {
         Some(Unsupported::AffinityKey)
     } else if term.uses_label_keys {
         Some(Unsupported::MatchLabelKeys)
     } else {
-        (!term.namespaces.is_empty() || term.namespace_selector.is_some())
-            .then_some(Unsupported::AffinityNamespaces)
+        (term.namespaces.iter().any(|named| named != namespace)
+            || term.namespace_selector.is_some())
+        .then_some(Unsupported::AffinityNamespaces)
     }
 }
 

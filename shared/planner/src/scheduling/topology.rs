@@ -2,10 +2,13 @@
 
 use super::classes::Class;
 use super::slots::Slot;
-use model::pod::{NodeSelectorTerm, WhenUnsatisfiable};
+use model::pod::{NodeSelectorTerm, PodAffinityTerm, WhenUnsatisfiable};
 use model::{LabelSelector, Labels, Pod, PodSpec, Reason, Snapshot, labels};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Stands for every namespace in a term with a selector of namespaces: to keep away from too many is safe.
+pub(super) const ANY_NAMESPACE: &str = "*";
 
 /// The two kinds of domain that are decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,7 +145,8 @@ impl<'a> Topology<'a> {
 
     fn matching(&self, pod: &Pod) -> Vec<usize> {
         let selects = |term: &TermKey<'_>| {
-            term.namespace == &*pod.id.namespace && term.selector.matches(&pod.labels)
+            let named = term.namespace == ANY_NAMESPACE || term.namespace == &*pod.id.namespace;
+            named && term.selector.matches(&pod.labels)
         };
         (0..self.terms.len()).filter(|at| selects(&self.terms[*at])).collect()
     }
@@ -306,10 +310,24 @@ fn anti_terms<'a>(spec: &'a PodSpec, namespace: &'a str, index: &mut Index<'a>) 
     held(spec, namespace).map(|key| intern(index, key)).collect()
 }
 
-/// The anti-affinities of a pod.
+/// The anti-affinities of a pod, once for each namespace that they speak of.
 fn held<'a>(spec: &'a PodSpec, namespace: &'a str) -> impl Iterator<Item = TermKey<'a>> {
-    spec.pod_anti_affinity.iter().filter_map(move |anti| {
-        let level = Level::of(&anti.topology_key)?;
-        Some(TermKey { level, namespace, selector: &anti.selector, filter: None })
+    spec.pod_anti_affinity.iter().flat_map(move |anti| {
+        let key = |namespace: &'a str| {
+            let level = Level::of(&anti.topology_key)?;
+            Some(TermKey { level, namespace, selector: &anti.selector, filter: None })
+        };
+        namespaces(anti, namespace).into_iter().filter_map(key)
     })
+}
+
+/// The namespaces of a term: those named, else the pod's own. A selector of namespaces may mean any of them.
+pub(super) fn namespaces<'a>(term: &'a PodAffinityTerm, own: &'a str) -> Vec<&'a str> {
+    if term.namespace_selector.is_some() {
+        vec![ANY_NAMESPACE]
+    } else if term.namespaces.is_empty() {
+        vec![own]
+    } else {
+        term.namespaces.iter().map(String::as_str).collect()
+    }
 }
