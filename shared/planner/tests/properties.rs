@@ -416,7 +416,7 @@ fn placed(plan: &Plan) -> BTreeSet<PodId> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_rule_is_broken(cluster in cluster()) {
