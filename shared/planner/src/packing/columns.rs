@@ -22,6 +22,7 @@ pub(crate) fn relax(
     problem: &Problem,
     counts: &[u32],
     known: &[Column],
+    guess: Option<&[f64]>,
     rounds: usize,
     (mut nodes, deepest): (usize, usize),
     work: &mut Work,
@@ -33,11 +34,14 @@ pub(crate) fn relax(
     let mut master = Master::new(counts, starts);
     master.columns.extend(known.iter().filter_map(|column| trimmed(column, counts)));
     let mut best = (vec![0.0; counts.len()], 0.0_f64);
-    for round in 0..rounds {
+    if let Some(values) = guess {
+        generate(problem, &mut master, values, counts, &mut best, nodes, work);
+    }
+    for _ in 0..rounds {
         work.spend(master.optimise(PIVOTS));
         let objective = master.objective();
         let duals = master.item_duals();
-        let smoothed = if round == 0 { duals.clone() } else { blend(&best.0, &duals, 0.5) };
+        let smoothed = if best.1 <= 0.0 { duals.clone() } else { blend(&best.0, &duals, 0.5) };
         let mut added = generate(problem, &mut master, &smoothed, counts, &mut best, nodes, work);
         if added == 0 {
             added = generate(problem, &mut master, &duals, counts, &mut best, nodes, work);

@@ -26,7 +26,7 @@ pub(crate) fn dive(
         }
         keep_promising(&mut columns, &relaxation.duals);
         let (rounds, search) = if work.remains() { (4, (60, 60)) } else { (0, (1, 1)) };
-        let next = relax(problem, &left, &columns, rounds, search, work);
+        let next = relax(problem, &left, &columns, None, rounds, search, work);
         solution = next.solution;
         columns = next.columns;
     }

@@ -5,7 +5,6 @@
 
 pub(crate) mod bitset;
 mod bound;
-mod coarse;
 mod columns;
 mod dive;
 mod dominance;
@@ -13,6 +12,7 @@ mod exact;
 mod fractional;
 mod greedy;
 mod improve;
+mod many;
 mod pricing;
 pub(crate) mod problem;
 mod resources;
@@ -44,15 +44,20 @@ pub(crate) fn prove(problem: &Problem, free: &[(Vec<i64>, bitset::Bitset)], step
     if counts.iter().all(|count| *count == 0) || problem.kinds.is_empty() {
         return 0;
     }
-    let relaxation =
-        columns::relax(problem, &counts, &[], ROUNDS, (200, SEARCH), &mut Work::new(steps / 2));
+    let relaxation = columns::relax(
+        problem,
+        &counts,
+        &[],
+        Some(&resources::solve(problem).values),
+        ROUNDS,
+        (200, SEARCH),
+        &mut Work::new(steps / 2),
+    );
     bound::prove(problem, &relaxation.duals, free, SEARCH)
 }
 
 /// More items than this are packed without column generation of their own.
 const MOST_ROWS: usize = 300;
-/// Shapes that many items are treated as at first.
-const MOST_CLUSTERS: usize = 120;
 
 /// Packs all items; each must fit alone on some kind. `steps` bounds the work.
 pub(crate) fn solve(problem: &Problem, steps: u64) -> Solution {
@@ -68,7 +73,15 @@ pub(crate) fn solve(problem: &Problem, steps: u64) -> Solution {
         return solve_many(problem, work);
     }
     let mut relaxing = work.share(45);
-    let relaxation = columns::relax(problem, &counts, &[], ROUNDS, (200, SEARCH), &mut relaxing);
+    let relaxation = columns::relax(
+        problem,
+        &counts,
+        &[],
+        Some(&resources::solve(problem).values),
+        ROUNDS,
+        (200, SEARCH),
+        &mut relaxing,
+    );
     work.take_back(relaxing);
     let bound = bound::prove(problem, &relaxation.duals, &[], SEARCH);
     let mut diving = work.share(50);
@@ -85,9 +98,25 @@ pub(crate) fn solve(problem: &Problem, steps: u64) -> Solution {
 
 /// Packs more shapes than the relaxation takes.
 fn solve_many(problem: &Problem, mut work: Work) -> Solution {
-    let (mut nodes, values) = coarse::solve_coarsely(problem, MOST_CLUSTERS, &mut work);
-    let bound = bound::prove(problem, &resources::values(problem), &[], SEARCH / 100);
+    let values = resources::solve(problem).values;
+    let bound = bound::prove(problem, &values, &[], SEARCH / 100);
+    let mut left = problem.items.iter().map(|item| item.count).collect::<Vec<_>>();
+    let mut nodes = many::fill_most(problem, &mut left, MOST_ROWS / 2, &mut work);
+    nodes.extend(solve_rest(problem, &left, &mut work));
     improve::improve(problem, &mut nodes, &values, bound, &mut work);
     nodes.sort();
     Solution { nodes, bound }
+}
+
+/// Packs what is left, which is few shapes or what no relaxation helps with.
+fn solve_rest(problem: &Problem, left: &[u32], work: &mut Work) -> Vec<Packed> {
+    let mut rest = problem.clone();
+    rest.items.iter_mut().zip(left).for_each(|(item, count)| item.count = *count);
+    let mut relaxing = work.share(30);
+    let guess = resources::solve(&rest).values;
+    if left.iter().filter(|count| **count > 0).count() > MOST_ROWS {
+        return greedy::pack(&rest, left, &guess, 20, work);
+    }
+    let relaxation = columns::relax(&rest, left, &[], Some(&guess), 60, (100, 400), &mut relaxing);
+    dive::dive(&rest, left, &relaxation, &mut relaxing)
 }

@@ -62,7 +62,7 @@ pub(crate) fn price(
     };
     search.round();
     search.descend(0, 0.0, room);
-    work.spend((nodes - search.nodes) * 8);
+    work.spend((nodes - search.nodes) * 24);
     let upper = search.upper.max(search.best_value).min(upper);
     let pattern = search.best.iter().map(|(at, count)| (candidates[*at].item, *count));
     let mut pattern = pattern.filter(|(_, count)| *count > 0).collect::<Pattern>();

@@ -6,8 +6,16 @@ use super::simplex::{Column, Master};
 /// Capacities are counted in so many parts of the largest.
 const PARTS: f64 = 1_000_000.0;
 
-/// The worth of each item by its size alone. No node can hold items worth more than its price, but for rounding.
-pub(crate) fn values(problem: &Problem) -> Vec<f64> {
+/// The relaxation's answer.
+pub(crate) struct Resources {
+    /// The worth of each item by its size alone. No node can hold items worth more than its price, but for rounding.
+    pub(crate) values: Vec<f64>,
+    /// The kinds bought, and how many of each.
+    pub(crate) nodes: Vec<(usize, f64)>,
+}
+
+/// Buys the sum of all requests.
+pub(crate) fn solve(problem: &Problem) -> Resources {
     let largest = |dimension: usize| {
         problem.kinds.iter().map(|kind| kind.capacity[dimension]).max().unwrap_or(0).max(1) as f64
     };
@@ -41,7 +49,10 @@ pub(crate) fn values(problem: &Problem) -> Vec<f64> {
         .collect::<Vec<_>>();
     let worth =
         |size: &Vec<i64>| size.iter().zip(&prices).map(|(size, price)| *size as f64 * price).sum();
-    problem.items.iter().map(|item| worth(&item.size)).collect()
+    let values = problem.items.iter().map(|item| worth(&item.size)).collect();
+    let bought = master.solution().into_iter();
+    let nodes = bought.map(|(column, times)| (master.columns[column].kind, times)).collect();
+    Resources { values, nodes }
 }
 
 fn column(problem: &Problem, kind: usize, scale: &[f64], demands: &[u32]) -> Column {
