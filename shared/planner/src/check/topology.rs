@@ -9,8 +9,19 @@ use model::{LabelSelector, Labels, Pod, PodSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many pods a selector finds in each domain, by namespace, selector, key, and whose nodes count.
-type Key<'a> = (&'a str, &'a LabelSelector, &'a str, Option<*const PodSpec>);
+/// Which pods are counted beside those of the selector alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope<'a> {
+    /// All that the selector finds.
+    All,
+    /// Those on nodes that a pod of this spec could be on.
+    NodesOf(*const PodSpec),
+    /// Those that all these affinity terms find.
+    Also(&'a [PodAffinityTerm]),
+}
+
+/// How many pods a selector finds in each domain, by namespace, selector, key and scope.
+type Key<'a> = (&'a str, &'a LabelSelector, &'a str, Scope<'a>);
 
 struct Counter<'a, 'h> {
     hosts: &'h [Host<'a>],
@@ -83,10 +94,11 @@ impl<'a, 'h> Counter<'a, 'h> {
             if seen.insert((Arc::as_ptr(&pod.spec), &*pod.id.namespace)) {
                 spread_keys(pod).for_each(|(key, _)| counter.know(key, pod));
                 pod.spec
-                    .pod_affinity
+                    .pod_anti_affinity
                     .iter()
-                    .chain(&pod.spec.pod_anti_affinity)
-                    .for_each(|term| counter.know(key(pod, term), pod));
+                    .map(|term| key(pod, term))
+                    .chain(affinity_keys(pod))
+                    .for_each(|key| counter.know(key, pod));
             }
         }
         for pod in hosts
@@ -105,7 +117,7 @@ impl<'a, 'h> Counter<'a, 'h> {
 
     fn know(&mut self, key: Key<'a>, pod: &'a Pod) {
         self.selected.entry(key).or_default();
-        if key.3.is_some() {
+        if matches!(key.3, Scope::NodesOf(_)) {
             let eligible = self.hosts.iter().map(|host| host.selected_by(&pod.spec)).collect();
             self.eligible.entry(Arc::as_ptr(&pod.spec)).or_insert(eligible);
         }
@@ -117,7 +129,10 @@ impl<'a, 'h> Counter<'a, 'h> {
     }
 
     fn counts_there(&self, key: &Key<'a>, host: usize) -> bool {
-        key.3.is_none_or(|spec| self.eligible.get(&spec).is_none_or(|hosts| hosts[host]))
+        match key.3 {
+            Scope::All | Scope::Also(_) => true,
+            Scope::NodesOf(spec) => self.eligible.get(&spec).is_none_or(|hosts| hosts[host]),
+        }
     }
 
     fn selecting(&mut self, pod: &'a Pod) -> Vec<Key<'a>> {
@@ -125,7 +140,7 @@ impl<'a, 'h> Counter<'a, 'h> {
         let find = || {
             self.selected
                 .keys()
-                .filter(|key| key.0 == &*pod.id.namespace && key.1.matches(&pod.labels))
+                .filter(|key| key.0 == &*pod.id.namespace && finds(key, pod))
                 .copied()
                 .collect::<Vec<_>>()
         };
@@ -183,8 +198,7 @@ impl<'a, 'h> Counter<'a, 'h> {
     }
 
     fn refuses_affinity(&self, pod: &'a Pod, host: usize, selecting: &[Key<'a>]) -> Option<String> {
-        pod.spec.pod_affinity.iter().find_map(|term| {
-            let key = key(pod, term);
+        affinity_keys(pod).find_map(|key| {
             let nowhere = self
                 .selected
                 .get(&key)
@@ -220,7 +234,22 @@ impl<'a, 'h> Counter<'a, 'h> {
 }
 
 fn key<'a>(pod: &'a Pod, term: &'a PodAffinityTerm) -> Key<'a> {
-    (&pod.id.namespace, &term.selector, &term.topology_key, None)
+    (&pod.id.namespace, &term.selector, &term.topology_key, Scope::All)
+}
+
+/// The kube-scheduler counts for affinity only pods that all terms of the pod select.
+fn affinity_keys(pod: &Pod) -> impl Iterator<Item = Key<'_>> {
+    let scope = Scope::Also(&pod.spec.pod_affinity);
+    let terms = pod.spec.pod_affinity.iter();
+    terms.map(move |term| (&*pod.id.namespace, &term.selector, term.topology_key.as_str(), scope))
+}
+
+fn finds(key: &Key<'_>, pod: &Pod) -> bool {
+    let others = match key.3 {
+        Scope::All | Scope::NodesOf(_) => &[][..],
+        Scope::Also(terms) => terms,
+    };
+    key.1.matches(&pod.labels) && others.iter().all(|term| term.selector.matches(&pod.labels))
 }
 
 /// One key for each namespace that the term names.
@@ -229,7 +258,7 @@ fn keys<'a>(pod: &'a Pod, term: &'a PodAffinityTerm) -> Vec<Key<'a>> {
         return vec![key(pod, term)];
     }
     let named = |namespace: &'a String| {
-        (namespace.as_str(), &term.selector, term.topology_key.as_str(), None)
+        (namespace.as_str(), &term.selector, term.topology_key.as_str(), Scope::All)
     };
     term.namespaces.iter().map(named).collect()
 }
@@ -246,7 +275,7 @@ fn spread_keys(pod: &Pod) -> impl Iterator<Item = (Key<'_>, u32)> {
                 &*pod.id.namespace,
                 &spread.selector,
                 spread.topology_key.as_str(),
-                Some(Arc::as_ptr(&pod.spec)),
+                Scope::NodesOf(Arc::as_ptr(&pod.spec)),
             ),
             spread.max_skew.max(1) as u32,
         )

@@ -309,9 +309,6 @@ impl<'a> Placer<'a, '_> {
         zones.sort_by_key(|zone| {
             (!self.topology.attracts(terms, *zone), self.topology.crowd(terms, *zone), *zone)
         });
-        if !zones.is_empty() {
-            *refusal = None;
-        }
         zones
     }
 

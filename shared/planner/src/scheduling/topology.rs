@@ -58,6 +58,8 @@ struct TermKey<'a> {
     namespace: &'a str,
     selector: &'a LabelSelector,
     filter: Option<NodeFilter<'a>>,
+    /// Affinity counts only pods that all terms of the pod select, as the kube-scheduler does.
+    also: &'a [PodAffinityTerm],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -146,7 +148,8 @@ impl<'a> Topology<'a> {
     fn matching(&self, pod: &Pod) -> Vec<usize> {
         let selects = |term: &TermKey<'_>| {
             let named = term.namespace == ANY_NAMESPACE || term.namespace == &*pod.id.namespace;
-            named && term.selector.matches(&pod.labels)
+            let also = |term: &PodAffinityTerm| term.selector.matches(&pod.labels);
+            named && term.selector.matches(&pod.labels) && term.also.iter().all(also)
         };
         (0..self.terms.len()).filter(|at| selects(&self.terms[*at])).collect()
     }
@@ -292,14 +295,18 @@ fn own_terms<'a>(spec: &'a PodSpec, namespace: &'a str, index: &mut Index<'a>) -
     for spread in hard {
         let Some(level) = Level::of(&spread.topology_key) else { continue };
         let filter = Some((&spec.node_selector, spec.node_affinity.as_slice()));
-        let term = intern(index, TermKey { level, namespace, selector: &spread.selector, filter });
+        let term = intern(
+            index,
+            TermKey { level, namespace, selector: &spread.selector, filter, also: &[] },
+        );
         terms.spreads.push((term, spread.max_skew.max(1) as u32));
     }
+    let also = if spec.pod_affinity.len() > 1 { spec.pod_affinity.as_slice() } else { &[] };
     for affinity in &spec.pod_affinity {
         let Some(level) = Level::of(&affinity.topology_key) else { continue };
         terms.affinities.push(intern(
             index,
-            TermKey { level, namespace, selector: &affinity.selector, filter: None },
+            TermKey { level, namespace, selector: &affinity.selector, filter: None, also },
         ));
     }
     terms.antis = anti_terms(spec, namespace, index);
@@ -315,7 +322,7 @@ fn held<'a>(spec: &'a PodSpec, namespace: &'a str) -> impl Iterator<Item = TermK
     spec.pod_anti_affinity.iter().flat_map(move |anti| {
         let key = |namespace: &'a str| {
             let level = Level::of(&anti.topology_key)?;
-            Some(TermKey { level, namespace, selector: &anti.selector, filter: None })
+            Some(TermKey { level, namespace, selector: &anti.selector, filter: None, also: &[] })
         };
         namespaces(anti, namespace).into_iter().filter_map(key)
     })
