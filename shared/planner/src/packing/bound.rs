@@ -85,11 +85,13 @@ fn most_valuable(
     let mut candidates = candidates(problem, kind, values, &multipliers);
     candidates
         .sort_by(|a, b| (b.value * a.weight).cmp(&(a.value * b.weight)).then(a.item.cmp(&b.item)));
-    let room = capacity
+    let held: i128 = capacity
         .iter()
         .zip(&multipliers)
         .map(|(capacity, multiplier)| i128::from(*capacity) * multiplier)
         .sum();
+    // Weights are at least one, which may be one too much for each pod: the node is given that much more room.
+    let room = held + candidates.iter().map(|candidate| i128::from(candidate.cap)).sum::<i128>();
     let mut search =
         Search { load: Load::new(problem, kind), candidates: &candidates, best: price, nodes };
     let root = search.bound(0, 0, room);

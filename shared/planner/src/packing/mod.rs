@@ -20,6 +20,9 @@ mod simplex;
 
 pub(crate) use dominance::undominated;
 
+#[cfg(test)]
+mod tests;
+
 use problem::{Packed, Problem, Work};
 
 /// A packing and the bound under it.

@@ -1,0 +1,121 @@
+//! Small random problems: what the relaxation and its packings say, against all ways to pack.
+
+use super::bitset::Bitset;
+use super::problem::{Item, Kind, Problem, Work};
+use super::{bound, columns, dive, exact, greedy, improve, many, prove, resources};
+use proptest::prelude::*;
+
+fn item() -> impl Strategy<Value = Item> {
+    (1..40_i64, 1..40_i64, 1..4_u32).prop_map(|(cpu, memory, count)| Item {
+        size: vec![cpu * 5, memory * 7, 1],
+        count,
+        ..Item::default()
+    })
+}
+
+fn kind() -> impl Strategy<Value = (i64, i64, i64, u64, u8)> {
+    (20..500_i64, 20..500_i64, 1..8_i64, 50..1000_u64, any::<u8>())
+}
+
+/// Up to four items and five kinds; the first two items may share a limit of one on a node.
+fn problem() -> impl Strategy<Value = Problem> {
+    (
+        prop::collection::vec(item(), 1..5),
+        prop::collection::vec(kind(), 1..6),
+        prop::option::of(1..3_u32),
+    )
+        .prop_map(|(mut items, kinds, limit)| {
+            if limit.is_some() {
+                items.iter_mut().take(2).for_each(|item| item.groups.push(0));
+            }
+            // A kind that holds anything makes every problem solvable.
+            let general = (1000, 1000, 100, 2000, u8::MAX);
+            let kind = |(cpu, memory, pods, price, mask): (i64, i64, i64, u64, u8)| {
+                let mut allowed = Bitset::new(items.len());
+                (0..items.len())
+                    .filter(|item| mask >> item & 1 == 1)
+                    .for_each(|item| allowed.insert(item));
+                Kind { capacity: vec![cpu, memory, pods], price, allowed }
+            };
+            let kinds = kinds.into_iter().chain([general]).map(kind).collect();
+            Problem {
+                dimensions: 3,
+                items,
+                kinds,
+                group_limits: limit.into_iter().collect(),
+                conflicting: false,
+            }
+        })
+}
+
+fn counts(problem: &Problem) -> Vec<u32> {
+    problem.items.iter().map(|item| item.count).collect()
+}
+
+fn best(problem: &Problem) -> u64 {
+    problem.price(&exact::solve_exactly(problem, 1_000_000).unwrap())
+}
+
+fn is_packing(problem: &Problem, nodes: &[super::problem::Packed]) -> bool {
+    let mut held = vec![0; problem.items.len()];
+    nodes.iter().flat_map(|node| &node.pattern).for_each(|(item, count)| held[*item] += count);
+    held == counts(problem) && nodes.iter().all(|node| problem.holds(node.kind, &node.pattern))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_proved_bound_is_below_the_best_packing(problem in problem()) {
+        let bound = prove(&problem, &[], 1_000_000);
+        let best = best(&problem);
+        prop_assert!(bound <= best, "bound {bound} best {best}");
+        prop_assert!(bound * 4 >= best, "bound {bound} is far below {best}");
+    }
+
+    #[test]
+    fn any_duals_prove_a_valid_bound(problem in problem(), duals in prop::collection::vec(0.0..3000.0_f64, 5), nodes in 0..50_usize) {
+        let bound = bound::prove(&problem, &duals[..problem.items.len()], &[], nodes);
+        let best = best(&problem);
+        prop_assert!(bound <= best, "bound {bound} best {best}");
+    }
+
+    #[test]
+    fn free_room_lowers_the_bound_by_no_less_than_it_can_hold(problem in problem(), room in (0..300_i64, 0..300_i64)) {
+        // With a node that is there for nothing, the best price is at most that of the best packing of what it cannot hold.
+        let room = vec![room.0, room.1, 3];
+        let bound = prove(&problem, &[(room.clone(), Bitset::full(problem.items.len()))], 1_000_000);
+        let mut with_free = problem.clone();
+        let free = Kind { capacity: room, price: 0, allowed: Bitset::full(problem.items.len()) };
+        let mut least = best(&problem);
+        for part in 0..(1_usize << problem.items.len()) {
+            // Whole items only: a few of the ways to use the room, each of which the bound must allow.
+            let taken = (0..problem.items.len()).filter(|item| part >> item & 1 == 1).map(|item| (item, problem.items[item].count)).collect();
+            let alone = Problem { kinds: vec![free.clone()], ..problem.clone() };
+            if alone.holds(0, &taken) {
+                with_free.items = problem.items.clone();
+                taken.iter().for_each(|(item, _)| with_free.items[*item].count = 0);
+                least = least.min(best(&with_free));
+            }
+        }
+        prop_assert!(bound <= least, "bound {bound} least {least}");
+    }
+
+    #[test]
+    fn every_way_of_packing_places_all_pods_where_they_fit(problem in problem()) {
+        let counts = counts(&problem);
+        let values = resources::solve(&problem).values;
+        let mut work = Work::new(200_000);
+        let relaxation = columns::relax(&problem, &counts, &[], Some(&values), 40, (50, 500), &mut work);
+        let mut dived = dive::dive(&problem, &counts, &relaxation, &mut Work::new(100_000));
+        prop_assert!(is_packing(&problem, &dived));
+        prop_assert!(is_packing(&problem, &greedy::pack(&problem, &counts, &relaxation.duals, 50, &mut Work::new(100_000))));
+        let before = problem.price(&dived);
+        improve::improve(&problem, &mut dived, &relaxation.duals, 0, &mut Work::new(100_000));
+        prop_assert!(is_packing(&problem, &dived));
+        prop_assert!(problem.price(&dived) <= before && problem.price(&dived) >= best(&problem));
+        let mut left = counts.clone();
+        let nodes = many::fill_most(&problem, &mut left, 0, &mut Work::new(100_000));
+        prop_assert!(nodes.iter().all(|node| problem.holds(node.kind, &node.pattern)));
+    }
+}
