@@ -101,6 +101,9 @@ fn order_does_not_matter(snapshot: &Snapshot, plan: &Plan) -> Option<String> {
     turned.volume_claims.reverse();
     let other = planner::plan(&turned, &Options::default());
     (other != *plan).then(|| {
-        format!("the plan depends on the order of objects; reversed:\n{}", expectation::render(&other))
+        format!(
+            "the plan depends on the order of objects; reversed:\n{}",
+            expectation::render(&other)
+        )
     })
 }

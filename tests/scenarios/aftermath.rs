@@ -2,7 +2,9 @@
 
 use crate::expectation::render;
 use model::pod::PodPhase;
-use model::{InstanceType, Labels, Launch, Node, NodeClaim, NodePool, Plan, PodId, Snapshot, labels};
+use model::{
+    InstanceType, Labels, Launch, Node, NodeClaim, NodePool, Plan, PodId, Snapshot, labels,
+};
 use planner::Options;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,9 +38,10 @@ fn remove_nodes(snapshot: &mut Snapshot, plan: &Plan) {
 fn places(plan: &Plan) -> BTreeMap<PodId, Arc<str>> {
     let placed =
         plan.placements.iter().map(|placement| (placement.pod.clone(), placement.node.clone()));
-    let launched = plan.launches.iter().flat_map(|launch| {
-        launch.pods.iter().map(|pod| (pod.clone(), launch.name.clone()))
-    });
+    let launched = plan
+        .launches
+        .iter()
+        .flat_map(|launch| launch.pods.iter().map(|pod| (pod.clone(), launch.name.clone())));
     placed.chain(launched).collect()
 }
 

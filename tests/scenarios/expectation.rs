@@ -27,9 +27,9 @@ fn launches(header: &Header, plan: &Plan) -> Vec<String> {
         plan.launches.iter().filter(|launch| launch_matches(expected, launch)).count()
     };
     let each = header.launches.iter().filter(|expected| number(expected) != expected.count);
-    let mut problems =
-        each.map(|expected| format!("launches {} like {expected:?}", number(expected)))
-            .collect::<Vec<_>>();
+    let mut problems = each
+        .map(|expected| format!("launches {} like {expected:?}", number(expected)))
+        .collect::<Vec<_>>();
     let all = header.launches.iter().map(|expected| expected.count).sum::<usize>();
     problems.extend(differs("launches", plan.launches.len(), all));
     problems
@@ -107,7 +107,11 @@ pub(crate) fn render(plan: &Plan) -> String {
         let _ = writeln!(
             text,
             "    launch {} {} {} {} {}: {pods}",
-            launch.name, offering.instance_type, offering.zone, offering.capacity_type, offering.price
+            launch.name,
+            offering.instance_type,
+            offering.zone,
+            offering.capacity_type,
+            offering.price
         );
     }
     for placement in &plan.placements {

@@ -146,8 +146,9 @@ fn header(paths: &[PathBuf]) -> Header {
 fn surprises(findings: &[observe::DumpFinding], expected: &[String]) -> Vec<String> {
     let serious = findings.iter().filter(|finding| finding.severity != Severity::Note);
     let unexpected = serious.filter(|finding| !expected.contains(&finding.rule));
-    let mut problems =
-        unexpected.map(|finding| format!("reader: {finding} ({})", finding.rule)).collect::<Vec<_>>();
+    let mut problems = unexpected
+        .map(|finding| format!("reader: {finding} ({})", finding.rule))
+        .collect::<Vec<_>>();
     let found = |rule: &&String| findings.iter().any(|finding| finding.rule == **rule);
     let missing = expected.iter().filter(|rule| !found(rule));
     problems.extend(missing.map(|rule| format!("reader: {rule} is not found")));

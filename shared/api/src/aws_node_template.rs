@@ -137,9 +137,9 @@ pub(crate) fn read(value: &Value) -> Reading {
     let decoded: Option<Decoded<AwsNodeTemplateSpec, AwsNodeTemplateStatus>> =
         decode(schema(), value, &mut findings);
     let class = decoded.map(|Decoded { metadata, spec, status }| {
-        let zones = zones(status.subnets.as_ref());
+        let (zones, zone_ids) = zones(status.subnets.as_ref());
         let class = convert(spec, &metadata.name, "spec", &mut findings);
-        Object::NodeClass(NodeClass { zones, ..class })
+        Object::NodeClass(NodeClass { zones, zone_ids, ..class })
     });
     Reading { objects: class.into_iter().collect(), findings: findings.into_vec() }
 }
@@ -161,13 +161,17 @@ pub(crate) fn read_inline(
     class
 }
 
-/// The zones of the subnets found, sorted.
-pub(crate) fn zones(subnets: Option<&Vec<Subnet>>) -> Vec<String> {
-    let mut zones: Vec<_> =
-        subnets.into_iter().flatten().filter_map(|subnet| subnet.zone.clone()).collect();
+/// The zones of the subnets found, sorted, and their ids as far as the subnets tell them.
+pub(crate) fn zones(subnets: Option<&Vec<Subnet>>) -> (Vec<String>, BTreeMap<String, String>) {
+    let subnets = subnets.map(Vec::as_slice).unwrap_or_default();
+    let mut zones = subnets.iter().filter_map(|subnet| subnet.zone.clone()).collect::<Vec<_>>();
     zones.sort();
     zones.dedup();
-    zones
+    let id = |subnet: &Subnet| {
+        let id = subnet.zone_id.clone().filter(|id| !id.is_empty());
+        subnet.zone.clone().zip(id)
+    };
+    (zones, subnets.iter().filter_map(id).collect())
 }
 
 fn convert(
@@ -188,6 +192,7 @@ fn convert(
         ephemeral_storage_bytes: block_devices::ephemeral_storage_bytes(&devices, image_family),
         instance_store_raid0: false,
         zones: Vec::new(),
+        zone_ids: BTreeMap::new(),
         problem: findings.problem(),
     }
 }

@@ -264,13 +264,15 @@ fn convert(
     let devices = spec.block_device_mappings.unwrap_or_default();
     block_devices::check(&devices, "spec.blockDeviceMappings", findings);
     let kubelet = spec.kubelet.map(|wire| kubelet::read(wire, "spec.kubelet", findings));
+    let (zones, zone_ids) = zones(status.subnets.as_ref());
     NodeClass {
         name: metadata.name,
         image_family,
         kubelet,
         ephemeral_storage_bytes: block_devices::ephemeral_storage_bytes(&devices, image_family),
         instance_store_raid0: spec.instance_store_policy.as_deref() == Some("RAID0"),
-        zones: zones(status.subnets.as_ref()),
+        zones,
+        zone_ids,
         problem: findings.problem().or_else(|| not_ready(status.conditions.as_ref())),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{Duration, Labels, Requirements, Resources, Taint};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which API a pool or class came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -158,6 +159,9 @@ pub struct NodeClass {
     pub instance_store_raid0: bool,
     /// The zones in which it has subnets; empty if that is not known.
     pub zones: Vec<String>,
+    /// The ids of those zones by name (`us-east-1a`: `use1-az4`), as far as its subnets tell them.
+    #[serde(default)]
+    pub zone_ids: BTreeMap<String, String>,
     /// Why the class cannot be used now, if it cannot.
     pub problem: Option<String>,
 }

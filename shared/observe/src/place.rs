@@ -77,9 +77,11 @@ pub(crate) fn zones(
             *id = id.take().or_else(|| node.label(ZONE_ID).map(str::to_owned));
         }
     }
-    let of_classes = snapshot.node_classes.iter().flat_map(|class| &class.zones);
-    for zone in of_classes.filter(|zone| in_region(zone)) {
-        known.entry(zone.clone()).or_default();
+    for class in &snapshot.node_classes {
+        for zone in class.zones.iter().filter(|zone| in_region(zone)) {
+            let id = known.entry(zone.clone()).or_default();
+            *id = id.take().or_else(|| class.zone_ids.get(zone).cloned());
+        }
     }
     for (zone, id) in &mut known {
         *id = id.take().or_else(|| told.get(zone).cloned());

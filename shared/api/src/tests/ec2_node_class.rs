@@ -44,6 +44,7 @@ fn every_field_of_the_reference_is_known() {
     assert_eq!(class.ephemeral_storage_bytes, 100 << 30);
     assert!(class.instance_store_raid0);
     assert_eq!(class.zones, ["us-east-1b"]);
+    assert_eq!(class.zone_ids["us-east-1b"], "use1-az1");
     assert_eq!(class.kubelet.unwrap().max_pods, Some(20));
 }
 

@@ -117,6 +117,8 @@ fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<
         (labels::CAPACITY_TYPE.to_owned(), capacity_type.as_str().to_owned())
     }));
     all.entry(labels::NODE_POOL.to_owned()).or_insert_with(|| claim.pool.clone());
+    // Every node has a hostname of its own, whatever it will be.
+    all.entry(labels::HOSTNAME.to_owned()).or_insert_with(|| claim.name.to_string());
     all.entry(labels::HOSTNAME.to_owned()).or_insert_with(|| claim.name.to_string());
     let taints =
         claim.taints.iter().filter(|taint| !goes_by_itself(taint)).cloned().collect::<Vec<_>>();

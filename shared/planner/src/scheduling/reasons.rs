@@ -3,6 +3,7 @@
 use super::candidates::{Atoms, Candidates, is_usable};
 use super::classes::Class;
 use super::dimensions::Dimensions;
+use super::volumes::Volumes;
 use crate::packing::bitset::Bitset;
 use model::pod::NodeSelectorTerm;
 use model::{NodePool, Operator, Reason, Requirement, Snapshot};
@@ -23,13 +24,14 @@ pub(crate) fn reasons(
     }
     let mut reasons = pools
         .into_iter()
-        .map(|pool| reason(candidates, pool, class, dimensions, atoms))
+        .map(|pool| reason(snapshot, candidates, pool, class, dimensions, atoms))
         .collect::<Vec<_>>();
     reasons.dedup();
     reasons
 }
 
 fn reason(
+    snapshot: &Snapshot,
     candidates: &Candidates<'_>,
     pool: &NodePool,
     class: &Class<'_>,
@@ -57,16 +59,37 @@ fn reason(
             return Reason::Requirements { pool: name(), wanted: wanted.to_string() };
         }
     }
-    for terms in std::iter::once(&class.spec.node_affinity)
-        .chain(&class.volumes)
-        .filter(|terms| !terms.is_empty())
-    {
-        left = meeting(candidates, &left, terms, atoms);
+    if !class.spec.node_affinity.is_empty() {
+        left = meeting(candidates, &left, &class.spec.node_affinity, atoms);
         if left.is_empty() {
-            return Reason::Requirements { pool: name(), wanted: display(terms) };
+            let wanted = display(&class.spec.node_affinity);
+            return Reason::Requirements { pool: name(), wanted };
+        }
+    }
+    for places in &class.volumes {
+        left = meeting(candidates, &left, places, atoms);
+        if left.is_empty() {
+            return out_of_reach(snapshot, class, places, pool);
         }
     }
     too_large(candidates, &left, class, dimensions, pool)
+}
+
+/// The volume that is where the pool has no node for the pod.
+fn out_of_reach(
+    snapshot: &Snapshot,
+    class: &Class<'_>,
+    places: &[NodeSelectorTerm],
+    pool: &NodePool,
+) -> Reason {
+    let volumes = Volumes::new(snapshot);
+    let claim = class.pods.first().and_then(|pod| volumes.claim_in(pod, places));
+    let problem = format!(
+        "its volume is in {}, where {} has no node for the pod",
+        display(places),
+        pool.name
+    );
+    Reason::Volume { claim: claim.unwrap_or_default(), problem }
 }
 
 fn selector(class: &Class<'_>) -> Vec<Requirement> {

@@ -30,11 +30,7 @@ impl<'a> Volumes<'a> {
     pub(crate) fn terms(&self, pod: &Pod) -> Result<VolumeTerms, Reason> {
         let mut terms = VolumeTerms::new();
         for volume in &pod.spec.volumes {
-            let name = match volume {
-                PodVolume::Claim(name) => name.clone(),
-                PodVolume::Ephemeral { volume, .. } => format!("{}-{volume}", pod.id.name),
-            };
-            let places = self.places(&pod.id.namespace, &name)?;
+            let places = self.places(&pod.id.namespace, &claim_name(pod, volume))?;
             if !places.is_empty() {
                 terms.push(places);
             }
@@ -42,6 +38,12 @@ impl<'a> Volumes<'a> {
         terms.sort();
         terms.dedup();
         Ok(terms)
+    }
+
+    /// The pod's claim whose volume can be used in these places only.
+    pub(crate) fn claim_in(&self, pod: &Pod, places: &[NodeSelectorTerm]) -> Option<String> {
+        let mut names = pod.spec.volumes.iter().map(|volume| claim_name(pod, volume));
+        names.find(|name| self.places(&pod.id.namespace, name).is_ok_and(|own| own == places))
     }
 
     fn places(&self, namespace: &str, name: &str) -> Result<Vec<NodeSelectorTerm>, Reason> {
@@ -67,6 +69,13 @@ impl<'a> Volumes<'a> {
         } else {
             volume.node_affinity.clone()
         })
+    }
+}
+
+fn claim_name(pod: &Pod, volume: &PodVolume) -> String {
+    match volume {
+        PodVolume::Claim(name) => name.clone(),
+        PodVolume::Ephemeral { volume, .. } => format!("{}-{volume}", pod.id.name),
     }
 }
 
