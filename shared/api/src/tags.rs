@@ -1,6 +1,7 @@
 //! Tags that users may not set, because Joiner and EKS find their own things by them.
 
 use crate::finding::{Findings, field};
+use model::labels::{MANAGED_BY_TAG, NODE_CLAIM_TAG, NODE_CLASS_TAG, NODE_POOL, PROVISIONER_NAME};
 use std::collections::BTreeMap;
 
 type Tags = BTreeMap<String, String>;
@@ -9,19 +10,14 @@ type Tags = BTreeMap<String, String>;
 pub(crate) fn check_legacy(tags: Option<&Tags>, path: &str, findings: &mut Findings) {
     let restricted = |key: &str| {
         key.starts_with("kubernetes.io/cluster/")
-            || ["karpenter.sh/provisioner-name", "karpenter.sh/managed-by"].contains(&key)
+            || [PROVISIONER_NAME, MANAGED_BY_TAG].contains(&key)
     };
     check(tags, restricted, path, findings);
 }
 
 /// Checks the tags of an EC2NodeClass (karpenter-provider-aws v1).
 pub(crate) fn check_modern(tags: Option<&Tags>, path: &str, findings: &mut Findings) {
-    const KEYS: [&str; 4] = [
-        "eks:eks-cluster-name",
-        "karpenter.sh/nodepool",
-        "karpenter.sh/nodeclaim",
-        "karpenter.k8s.aws/ec2nodeclass",
-    ];
+    const KEYS: [&str; 4] = ["eks:eks-cluster-name", NODE_POOL, NODE_CLAIM_TAG, NODE_CLASS_TAG];
     let restricted = |key: &str| key.starts_with("kubernetes.io/cluster") || KEYS.contains(&key);
     check(tags, restricted, path, findings);
 }

@@ -38,6 +38,12 @@ pub const DO_NOT_EVICT: &str = "karpenter.sh/do-not-evict";
 pub const DO_NOT_CONSOLIDATE: &str = "karpenter.sh/do-not-consolidate";
 /// The legacy annotation that says since when a node has been empty.
 pub const EMPTINESS_TIMESTAMP: &str = "karpenter.sh/emptiness-timestamp";
+/// Tag of the legacy releases that names the cluster which made an instance.
+pub const MANAGED_BY_TAG: &str = "karpenter.sh/managed-by";
+/// Tag that names the claim of an instance.
+pub const NODE_CLAIM_TAG: &str = "karpenter.sh/nodeclaim";
+/// Tag that names the node class of an instance.
+pub const NODE_CLASS_TAG: &str = "karpenter.k8s.aws/ec2nodeclass";
 /// Kubernetes' annotation of which pods to delete first.
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 

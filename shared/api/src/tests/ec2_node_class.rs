@@ -113,6 +113,10 @@ fn ids_and_names_stand_alone_and_ids_have_their_prefix() {
         &with(custom, "spec.amiSelectorTerms", json!([{ "owner": "self" }])),
         &["error spec.amiSelectorTerms[0] term-empty"],
     );
+}
+
+#[test]
+fn terms_of_reservations_and_placement_groups_are_checked() {
     check(
         "spec.capacityReservationSelectorTerms",
         json!([{ "id": "cr-1", "ownerID": "123456789012" }]),

@@ -100,12 +100,12 @@ fn of_node<'a>(
 
 fn goes_by_itself(taint: &Taint) -> bool {
     let known = [
-        "node.kubernetes.io/not-ready",
-        "node.kubernetes.io/unreachable",
-        "node.cloudprovider.kubernetes.io/uninitialized",
-        "karpenter.sh/unregistered",
+        labels::NOT_READY_TAINT,
+        labels::UNREACHABLE_TAINT,
+        labels::UNINITIALIZED_TAINT,
+        labels::UNREGISTERED_TAINT,
     ];
-    known.contains(&taint.key.as_str()) || taint.key.starts_with("readiness.k8s.io/")
+    known.contains(&taint.key.as_str()) || taint.key.starts_with(labels::READINESS_TAINT_PREFIX)
 }
 
 fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<'a>) -> Host<'a> {
