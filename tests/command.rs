@@ -1,5 +1,7 @@
 //! The command `joiner` as its users run it: exit codes, output byte for byte, and every kind of bad input.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -11,28 +11,25 @@ pub(crate) fn findings(files: &[String], read: &dyn Fn(&str) -> String) -> Vec<F
     let mut add = |file: &str, message: &str| findings.push(Finding::new(file, 0, message));
     for file in files {
         let parts = file.split('/').collect::<Vec<_>>();
+        let lacks = |beside: String| !files.contains(&beside);
         match parts[..] {
-            ["functions", _, "src", "main.rs"] => {
-                if read(file).lines().count() >= MAIN {
-                    add(file, "a main stays under 40 lines: move decisions to shared/");
-                }
+            ["functions", _, "src", "main.rs"] if read(file).lines().count() >= MAIN => {
+                add(file, "a main stays under 40 lines: move decisions to shared/");
             }
-            ["shared", _, "src", "lib.rs"] => {}
+            ["functions", _, "src", "main.rs"] | ["shared", _, "src", "lib.rs"] => {}
             [.., "main.rs"] => add(file, "a main.rs belongs in functions/<name>/src"),
             [.., "lib.rs"] => add(file, "a lib.rs belongs in shared/<name>/src"),
-            ["functions", name, "Cargo.toml"] => {
-                if !files.contains(&format!("functions/{name}/src/main.rs")) {
-                    add(file, "a package in functions/ has a src/main.rs");
-                }
+            ["functions", name, "Cargo.toml"] if lacks(format!("functions/{name}/src/main.rs")) => {
+                add(file, "a package in functions/ has a src/main.rs");
             }
-            ["shared", name, "Cargo.toml"] => {
-                if !files.contains(&format!("shared/{name}/src/lib.rs")) {
-                    add(file, "a package in shared/ has a src/lib.rs");
-                }
+            ["shared", name, "Cargo.toml"] if lacks(format!("shared/{name}/src/lib.rs")) => {
+                add(file, "a package in shared/ has a src/lib.rs");
             }
-            ["Cargo.toml"] | ["tests", "Cargo.toml"] => {}
+            ["Cargo.toml"]
+            | ["tests", "Cargo.toml"]
+            | ["functions" | "shared", _, "Cargo.toml"] => {}
             [.., "Cargo.toml"] => {
-                add(file, "packages are functions/<name>, shared/<name> and tests")
+                add(file, "packages are functions/<name>, shared/<name> and tests");
             }
             _ => {}
         }
