@@ -79,6 +79,13 @@ pub enum Reason {
         /// The most that a type has.
         largest: i64,
     },
+    /// A daemon takes the pod's host port on every node of the pool.
+    HostPort {
+        /// The pool.
+        pool: String,
+        /// The port.
+        port: u16,
+    },
     /// No offering of a fitting type is available now.
     NoOffering {
         /// The pool.
@@ -139,6 +146,9 @@ impl fmt::Display for Reason {
                 display_amount(resource, *requested),
                 display_amount(resource, *largest)
             ),
+            Self::HostPort { pool, port } => {
+                write!(f, "{pool}: a daemon takes host port {port} on every node")
+            }
             Self::NoOffering { pool } => {
                 write!(f, "{pool}: no offering of a fitting type is available now")
             }

@@ -1,6 +1,7 @@
 //! The nodes of the cluster once the plan is carried out, and what each may hold.
 
 use super::Findings;
+use model::pod::HostPort;
 use model::pool::ApiVersion;
 use model::taints::untolerated;
 use model::volume::Volume;
@@ -18,6 +19,8 @@ pub(super) struct Host<'a> {
     pub(super) labels: Labels,
     taints: Vec<Taint>,
     room: Resources,
+    /// Host ports of daemons that are sure to come.
+    daemon_ports: Vec<&'a HostPort>,
     /// Pods that run on it.
     pub(super) running: Vec<&'a Pod>,
     /// Pods that the plan puts on it.
@@ -92,6 +95,7 @@ fn of_node<'a>(
         labels: node.labels.clone(),
         taints: node.taints.iter().filter(|taint| !passing(taint)).cloned().collect(),
         room: node.allocatable.clone(),
+        daemon_ports: Vec::new(),
         running,
         planned: Vec::new(),
         volumes: volumes.clone(),
@@ -122,13 +126,14 @@ fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<
     all.entry(labels::HOSTNAME.to_owned()).or_insert_with(|| claim.name.to_string());
     let taints =
         claim.taints.iter().filter(|taint| !goes_by_itself(taint)).cloned().collect::<Vec<_>>();
-    let room = without_daemons(snapshot, &claim.allocatable, &claim.name, &all, &taints);
+    let daemons = daemons(snapshot, &claim.name, &all, &taints);
     Host {
         name: claim.name.clone(),
         launched: false,
         labels: all,
         taints,
-        room,
+        room: without(&claim.allocatable, &daemons),
+        daemon_ports: ports(&daemons),
         running: Vec::new(),
         planned: Vec::new(),
         volumes: volumes.clone(),
@@ -145,15 +150,15 @@ fn of_launch<'a>(
     let instance_type =
         types.iter().find(|instance_type| instance_type.name == launch.offering.instance_type)?;
     let labels = launch_labels(snapshot, pool, launch, &instance_type.labels);
-    let room =
-        without_daemons(snapshot, &instance_type.allocatable, &launch.name, &labels, &pool.taints);
+    let daemons = daemons(snapshot, &launch.name, &labels, &pool.taints);
     let taints = pool.taints.clone();
     Some(Host {
         name: launch.name.clone(),
         launched: true,
         labels,
         taints,
-        room,
+        room: without(&instance_type.allocatable, &daemons),
+        daemon_ports: ports(&daemons),
         running: Vec::new(),
         planned: Vec::new(),
         volumes: volumes.clone(),
@@ -191,21 +196,27 @@ pub(super) fn launch_labels(
     all
 }
 
-fn without_daemons(
-    snapshot: &Snapshot,
-    allocatable: &Resources,
+/// What the daemons that a new node will carry need.
+fn daemons<'a>(
+    snapshot: &'a Snapshot,
     name: &str,
     own: &Labels,
     taints: &[Taint],
-) -> Resources {
+) -> Vec<&'a PodSpec> {
+    let runs = |spec: &&PodSpec| {
+        untolerated(taints, &spec.tolerations).is_none() && may_be_on(spec, name, own)
+    };
+    snapshot.daemon_sets.iter().map(|daemon_set| &*daemon_set.spec).filter(runs).collect()
+}
+
+fn without(allocatable: &Resources, daemons: &[&PodSpec]) -> Resources {
     let mut room = allocatable.clone();
-    for daemon_set in &snapshot.daemon_sets {
-        let spec = &daemon_set.spec;
-        if untolerated(taints, &spec.tolerations).is_none() && may_be_on(spec, name, own) {
-            room.subtract(&spec.requests);
-        }
-    }
+    daemons.iter().for_each(|spec| room.subtract(&spec.requests));
     room
+}
+
+fn ports<'a>(daemons: &[&'a PodSpec]) -> Vec<&'a HostPort> {
+    daemons.iter().flat_map(|spec| &spec.host_ports).collect()
 }
 
 /// Whether the node's labels are what the pod's selector and required affinity ask for. Old label names count as today's.
@@ -263,13 +274,17 @@ impl Host<'_> {
     }
 
     fn check_ports(&self, findings: &mut Findings) {
-        let mut taken: Vec<(&model::pod::HostPort, &Pod)> = self
+        let mut taken: Vec<(&HostPort, &Pod)> = self
             .running
             .iter()
             .flat_map(|pod| pod.spec.host_ports.iter().map(|port| (port, *pod)))
             .collect();
         for pod in &self.planned {
             for port in &pod.spec.host_ports {
+                if self.daemon_ports.iter().any(|other| other.conflicts(port)) {
+                    let message = format!("host port {} of {} is a daemon's", port.port, pod.id);
+                    findings.add(&self.name, message);
+                }
                 if let Some((_, other)) = taken.iter().find(|(other, _)| other.conflicts(port)) {
                     findings.add(
                         &self.name,

@@ -5,7 +5,7 @@
 use super::classes::{Class, Classes};
 use super::dimensions::Dimensions;
 use crate::packing::bitset::Bitset;
-use model::pod::NodeSelectorTerm;
+use model::pod::{HostPort, NodeSelectorTerm};
 use model::pool::ApiVersion;
 use model::{
     InstanceType, Labels, NodePool, Offering, Operator, PodSpec, Requirement, Snapshot, labels,
@@ -25,6 +25,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) zone: usize,
     /// What pods may use once the daemons are there, by dimension.
     pub(crate) usable: Rc<Vec<i64>>,
+    /// Host ports that the daemons take.
+    ports: Rc<Vec<HostPort>>,
     /// Labels put on because pods ask for them, where the pool leaves the value open.
     pub(crate) chosen: Rc<Labels>,
 }
@@ -117,7 +119,7 @@ impl<'a> Candidates<'a> {
             .filter(|offering| offering.available)
             .collect::<Vec<_>>();
         offerings.sort_by_key(|offering| (&offering.zone, offering.capacity_type, offering.price));
-        let mut usable: BTreeMap<Vec<usize>, Rc<Vec<i64>>> = BTreeMap::new();
+        let mut usable: BTreeMap<Vec<usize>, (Rc<Vec<i64>>, Rc<Vec<HostPort>>)> = BTreeMap::new();
         for offering in offerings {
             let Ok(zone) = self.zones.binary_search(&offering.zone) else { continue };
             let mut candidate = Candidate {
@@ -126,6 +128,7 @@ impl<'a> Candidates<'a> {
                 offering,
                 zone,
                 usable: Rc::default(),
+                ports: Rc::default(),
                 chosen: chosen.clone(),
             };
             let accepted =
@@ -134,10 +137,12 @@ impl<'a> Candidates<'a> {
                 continue;
             }
             let daemons = self.daemons(snapshot, &candidate);
-            let room = usable.entry(daemons).or_insert_with_key(|daemons| {
-                Rc::new(usable_room(snapshot, instance_type, daemons, dimensions))
+            let (room, ports) = usable.entry(daemons).or_insert_with_key(|daemons| {
+                let room = usable_room(snapshot, instance_type, daemons, dimensions);
+                (Rc::new(room), Rc::new(taken_ports(snapshot, daemons)))
             });
             candidate.usable = room.clone();
+            candidate.ports = ports.clone();
             if candidate.usable.iter().all(|room| *room >= 0) {
                 self.list.push(candidate);
             }
@@ -203,7 +208,23 @@ impl<'a> Candidates<'a> {
         for terms in class.volumes.iter().filter(|terms| !terms.is_empty()) {
             allowed.intersect(&self.any_of(terms, atoms));
         }
+        self.without_taken_port(&mut allowed, &class.spec.host_ports);
         allowed
+    }
+
+    /// Takes out the candidates whose daemons take one of the ports; returns the first that one takes.
+    pub(crate) fn without_taken_port(&self, from: &mut Bitset, ports: &[HostPort]) -> Option<u16> {
+        let taken = |at: usize| {
+            let mut own = self.list[at].ports.iter();
+            own.find_map(|own| ports.iter().find(|port| own.conflicts(port)))
+        };
+        if ports.is_empty() {
+            return None;
+        }
+        let conflicts =
+            from.iter().filter_map(|at| Some((at, taken(at)?.port))).collect::<Vec<_>>();
+        conflicts.iter().for_each(|(at, _)| from.remove(*at));
+        conflicts.first().map(|(_, port)| *port)
     }
 
     /// The candidates that the class's node selector and required affinity allow: those that count as domains of its spreads.
@@ -275,7 +296,7 @@ impl Atoms {
 
 /// Whether pending pods may be planned onto the pool's nodes.
 pub(crate) fn is_usable(pool: &NodePool) -> bool {
-    pool.problem.is_none() && pool.replicas.is_none()
+    pool.problem.is_none() && pool.replicas.is_none() && pool.min_values.is_empty()
 }
 
 fn zones(snapshot: &Snapshot) -> Vec<String> {
@@ -335,6 +356,11 @@ fn usable_room(
         );
     }
     room
+}
+
+fn taken_ports(snapshot: &Snapshot, daemons: &[usize]) -> Vec<HostPort> {
+    let specs = daemons.iter().map(|daemon| &snapshot.daemon_sets[*daemon].spec);
+    specs.flat_map(|spec| spec.host_ports.iter().cloned()).collect()
 }
 
 /// The combinations of label values that the pool leaves open and that some class asks for.

@@ -88,12 +88,13 @@ fn repels(term: &PodAffinityTerm, owner: &str, pod: &Pod) -> bool {
     term.selector.matches(&pod.labels) && namespaces(term, owner).iter().any(named)
 }
 
-/// Important pods first, then by CPU and memory, the largest first, then by name.
+/// Important pods first, then those tied to a place by volumes, then by CPU and memory, the largest first, then by name.
 fn order<'c>(class: &'c Class<'_>) -> impl Ord + use<'c> {
     let amount = |name: &str| std::cmp::Reverse(class.spec.requests.get(name));
     let first = class.pods.first().map(|pod| &pod.id);
     (
         std::cmp::Reverse(class.spec.priority),
+        class.volumes.is_empty(),
         amount(model::resources::CPU),
         amount(model::resources::MEMORY),
         first,

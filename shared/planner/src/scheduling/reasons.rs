@@ -8,6 +8,9 @@ use crate::packing::bitset::Bitset;
 use model::pod::NodeSelectorTerm;
 use model::{NodePool, Operator, Reason, Requirement, Snapshot};
 
+/// What keeps a pool from use that has no problem of its own.
+const MIN_VALUES: &str = "minValues of its requirements is not decided by this version";
+
 /// The reasons for all pools, by weight and name.
 pub(crate) fn reasons(
     snapshot: &Snapshot,
@@ -41,9 +44,10 @@ fn reason(
     let name = || pool.name.clone();
     let index = candidates.pools.iter().position(|candidate| candidate.name == pool.name);
     let Some(index) = index.filter(|_| is_usable(pool)) else {
+        let problem = pool.problem.clone();
         return Reason::PoolNotReady {
             pool: name(),
-            problem: pool.problem.clone().unwrap_or_default(),
+            problem: problem.unwrap_or_else(|| MIN_VALUES.to_owned()),
         };
     };
     if let Some(taint) = model::taints::untolerated(&pool.taints, &class.spec.tolerations) {
@@ -71,6 +75,10 @@ fn reason(
         if left.is_empty() {
             return out_of_reach(snapshot, class, places, pool);
         }
+    }
+    let taken = candidates.without_taken_port(&mut left, &class.spec.host_ports);
+    if let Some(port) = taken.filter(|_| left.is_empty()) {
+        return Reason::HostPort { pool: name(), port };
     }
     too_large(candidates, &left, class, dimensions, pool)
 }

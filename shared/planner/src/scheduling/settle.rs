@@ -1,4 +1,4 @@
-//! Which zone a node goes to where several cost the same: the one that its pods would rather have, then the emptiest.
+//! Which zone (and which of several pools) a node goes to where they cost the same: what its pods would rather have, then the emptiest.
 //!
 //! Soft rules are honoured here, where that costs nothing. Preferences among the nodes of a zone are the kube-scheduler's own.
 
@@ -7,10 +7,10 @@ use super::candidates::Candidate;
 use super::dimensions::{fits, take};
 use crate::packing::bitset::Bitset;
 use model::pod::WhenUnsatisfiable;
-use model::{PodSpec, labels};
+use model::{Effect, PodSpec, Taint, labels};
 use std::collections::BTreeMap;
 
-/// Moves nodes between equal offerings of different zones.
+/// Moves nodes between equal offerings of different zones and pools.
 pub(crate) fn settle(market: &Market<'_, '_>, nodes: &mut [Bought<'_>]) {
     let mut pods_in: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     let mut nodes_in = vec![0_usize; market.candidates.zones.len()];
@@ -29,19 +29,24 @@ pub(crate) fn settle(market: &Market<'_, '_>, nodes: &mut [Bought<'_>]) {
     }
 }
 
-/// The candidates that differ from the chosen one in nothing but the zone.
+/// The candidates that differ from the chosen one in nothing but the zone, or the pool where pools are of equal rank and unlimited.
 fn equals(market: &Market<'_, '_>, chosen: usize) -> Vec<usize> {
     let own = &market.candidates.list[chosen];
+    let pools = &market.candidates.pools;
+    let interchangeable = |pool: usize| {
+        let alike = pools[pool].weight == pools[own.pool].weight;
+        let unlimited = |pool: usize| pools[pool].limits.iter().next().is_none();
+        pool == own.pool || (alike && unlimited(pool) && unlimited(own.pool))
+    };
     let equal = |other: &Candidate<'_>| {
-        other.instance_type.name == own.instance_type.name
+        interchangeable(other.pool)
+            && other.instance_type.name == own.instance_type.name
             && other.offering.capacity_type == own.offering.capacity_type
             && other.offering.price == own.offering.price
             && other.chosen == own.chosen
     };
-    market.candidates.of_pool[own.pool]
-        .iter()
-        .filter(|at| equal(&market.candidates.list[*at]))
-        .collect()
+    let list = &market.candidates.list;
+    (0..list.len()).filter(|at| equal(&list[*at])).collect()
 }
 
 /// Those of `equal` that hold the node's pods, where each of them may be.
@@ -95,7 +100,13 @@ fn preference(market: &Market<'_, '_>, spec: &PodSpec, candidate: usize) -> i64 
         .preferred_node_affinity
         .iter()
         .filter(|preferred| preferred.term.requirements.iter().all(met));
-    terms.map(|preferred| i64::from(preferred.weight)).sum()
+    let weights = terms.map(|preferred| i64::from(preferred.weight)).sum::<i64>();
+    let avoided = |taint: &&Taint| {
+        taint.effect == Effect::PreferNoSchedule
+            && !model::taints::tolerates(&spec.tolerations, taint)
+    };
+    let taints = &market.candidates.pools[candidate.pool].taints;
+    weights - 100 * taints.iter().filter(avoided).count() as i64
 }
 
 /// Whether the pod would rather not share a zone with its like.
