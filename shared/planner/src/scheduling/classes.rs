@@ -2,7 +2,7 @@
 
 use super::dimensions::Dimensions;
 use super::topology::{ANY_NAMESPACE, Terms, namespaces};
-use super::volumes::{VolumeTerms, Volumes};
+use super::volumes::{Attachments, VolumeTerms, Volumes};
 use model::pod::{PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 use model::reason::Unsupported;
 use model::{Labels, Pod, PodSpec, Reason, Snapshot};
@@ -14,6 +14,8 @@ pub(crate) struct Class<'a> {
     pub(crate) spec: &'a PodSpec,
     /// Where their volumes let them be.
     pub(crate) volumes: VolumeTerms,
+    /// What their node must attach.
+    pub(crate) attachments: Attachments<'a>,
     /// The pods, oldest first.
     pub(crate) pods: Vec<&'a Pod>,
     /// The requests, by dimension.
@@ -32,7 +34,7 @@ pub(crate) struct Classes<'a> {
     pub(crate) refused: Vec<(&'a Pod, Reason)>,
 }
 
-type Key<'a> = (&'a PodSpec, Labels, &'a str, VolumeTerms);
+type Key<'a> = (&'a PodSpec, Labels, &'a str, VolumeTerms, Attachments<'a>);
 
 /// Groups the pods that wait for a node.
 pub(crate) fn classify<'a>(snapshot: &'a Snapshot, selector_keys: &[String]) -> Classes<'a> {
@@ -48,19 +50,22 @@ pub(crate) fn classify<'a>(snapshot: &'a Snapshot, selector_keys: &[String]) -> 
     let mut groups: BTreeMap<Key<'a>, Vec<&'a Pod>> = BTreeMap::new();
     for pod in snapshot.pods.iter().filter(|pod| pod.is_provisionable()) {
         match refusal(pod).map_or_else(|| volumes.terms(pod), Err) {
-            Ok(terms) => groups
-                .entry((&pod.spec, project(&pod.labels, selector_keys), &pod.id.namespace, terms))
-                .or_default()
-                .push(pod),
+            Ok(terms) => {
+                let labels = project(&pod.labels, selector_keys);
+                let attachments = volumes.attachments(pod);
+                let key = (&*pod.spec, labels, &*pod.id.namespace, terms, attachments);
+                groups.entry(key).or_default().push(pod);
+            }
             Err(reason) => refused.push((pod, reason)),
         }
     }
     let dimensions = Dimensions::of(groups.keys().map(|(spec, ..)| &spec.requests));
-    let class = |((spec, _, _, volumes), mut pods): (Key<'a>, Vec<&'a Pod>)| {
+    let class = |((spec, _, _, volumes, attachments), mut pods): (Key<'a>, Vec<&'a Pod>)| {
         pods.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         Class {
             spec,
             volumes,
+            attachments,
             pods,
             size: dimensions.vector(&spec.requests),
             terms: Terms::default(),

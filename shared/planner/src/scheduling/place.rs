@@ -258,6 +258,7 @@ impl<'a> Placer<'a, '_> {
         let constrained = !(terms.spreads.is_empty()
             && terms.antis.is_empty()
             && terms.matches.is_empty()
+            && self.classes[class].attachments.is_empty()
             && self.classes[class].spec.host_ports.is_empty());
         let most =
             (how_many(&self.slots[slot].room, &self.classes[class].size) as usize).min(wanted);
@@ -316,7 +317,8 @@ impl<'a> Placer<'a, '_> {
     fn admits_slot(&self, class: usize, slot: usize, search: &Search) -> Result<(), Reason> {
         let (wanted, found) = (&self.classes[class], &self.slots[slot]);
         let host = || Reason::PodAntiAffinity { topology_key: model::labels::HOSTNAME.to_owned() };
-        if !fits(&wanted.size, &found.room) || !found.ports_free(&wanted.spec.host_ports) {
+        let free = fits(&wanted.size, &found.room) && found.ports_free(&wanted.spec.host_ports);
+        if !free || !found.can_attach(&wanted.attachments) {
             return Err(host());
         }
         self.topology.admits(&wanted.terms, Level::Host, slot, &[])?;
@@ -337,6 +339,7 @@ impl<'a> Placer<'a, '_> {
         let found = &mut self.slots[slot];
         take(&mut found.room, &self.classes[class].size, pods.len() as i64);
         found.ports.extend(self.classes[class].spec.host_ports.iter().cloned());
+        found.attach(&self.classes[class].attachments);
         self.topology.place(&self.classes[class].terms, Some(slot), found.zone, pods.len() as u32);
         self.placed.extend(pods.iter().map(|pod| (class, slot, *pod)));
     }

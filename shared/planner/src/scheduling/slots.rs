@@ -1,6 +1,7 @@
 //! Nodes that are there or on their way, with the room they have.
 
 use super::dimensions::{Dimensions, take};
+use super::volumes::{Attachments, Volumes};
 use model::node::Node;
 use model::pod::{HostPort, NodeSelectorTerm, Weighted};
 use model::snapshot::DaemonSet;
@@ -23,6 +24,10 @@ pub(crate) struct Slot<'a> {
     pub(crate) zone: Option<usize>,
     /// Host ports taken.
     pub(crate) ports: Vec<HostPort>,
+    /// Volumes attached, and those of the pods planned onto it.
+    attached: Attachments<'a>,
+    /// How many volumes of each driver it can attach, if that is known.
+    attachable: &'a [(String, u32)],
     /// Whether pods can be planned onto it.
     pub(crate) usable: bool,
     /// Whether it is set up.
@@ -35,7 +40,22 @@ pub(crate) struct Slot<'a> {
     pub(crate) capacity: &'a model::Resources,
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
+    /// Whether these volumes can be attached too.
+    pub(crate) fn can_attach(&self, more: &Attachments<'a>) -> bool {
+        let exceeds = |(driver, limit): &(String, u32)| {
+            let of_driver = |(own, _): &&(&str, &str)| own == driver;
+            let count = self.attached.union(more).filter(of_driver).count();
+            more.iter().any(|(own, _)| own == driver) && count > *limit as usize
+        };
+        more.is_empty() || !self.attachable.iter().any(exceeds)
+    }
+
+    /// Attaches them.
+    pub(crate) fn attach(&mut self, more: &Attachments<'a>) {
+        self.attached.extend(more);
+    }
+
     /// Whether a pod with this selector and these terms may be bound here.
     pub(crate) fn matches(&self, selector: &Labels, terms: &[NodeSelectorTerm]) -> bool {
         let selected = selector.iter().all(|(key, value)| self.labels.get(key) == Some(value));
@@ -93,8 +113,27 @@ pub(crate) fn slots<'a>(
     let mut slots = nodes
         .chain(coming.map(|claim| claim_slot(snapshot, claim, dimensions, zones)))
         .collect::<Vec<_>>();
+    attach_volumes(snapshot, &pods, &mut slots);
     slots.sort_by(|a, b| (!a.initialized, &a.name).cmp(&(!b.initialized, &b.name)));
     slots
+}
+
+/// Notes what running pods have attached, where the node says how much it can.
+fn attach_volumes<'a>(
+    snapshot: &'a Snapshot,
+    pods: &BTreeMap<&str, Vec<&'a Pod>>,
+    slots: &mut [Slot<'a>],
+) {
+    let volumes = Volumes::new(snapshot);
+    let known = snapshot.csi_nodes.iter().map(|csi| (csi.node.as_str(), csi.limits.as_slice()));
+    let known = known.collect::<BTreeMap<_, _>>();
+    for slot in slots {
+        let Some(limits) = known.get(&*slot.name) else { continue };
+        slot.attachable = limits;
+        for pod in pods.get(&*slot.name).into_iter().flatten() {
+            slot.attach(&volumes.attachments(pod));
+        }
+    }
 }
 
 fn pods_by_node(snapshot: &Snapshot) -> BTreeMap<&str, Vec<&Pod>> {
@@ -128,6 +167,8 @@ fn node_slot<'a>(
         room: dimensions.vector(&node.allocatable),
         zone: node.label(labels::ZONE).and_then(|zone| zone_index(zones, zone)),
         ports: Vec::new(),
+        attached: Attachments::new(),
+        attachable: &[],
         usable: !node.deleting && !node.unschedulable && !claim.is_some_and(|claim| claim.deleting),
         initialized,
         nominated: claim.map(|claim| claim.nominated.iter().collect()).unwrap_or_default(),
@@ -166,6 +207,8 @@ fn claim_slot<'a>(
         room: dimensions.vector(&claim.allocatable),
         zone: claim.zone.as_deref().and_then(|zone| zone_index(zones, zone)),
         ports: Vec::new(),
+        attached: Attachments::new(),
+        attachable: &[],
         usable: !claim.deleting,
         initialized: false,
         nominated: claim.nominated.iter().collect(),

@@ -4,26 +4,34 @@ use model::pod::{NodeSelectorTerm, PodVolume};
 use model::reason::Unsupported;
 use model::volume::{Volume, VolumeClaim};
 use model::{Pod, Reason, Snapshot};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// For each volume the places where it can be used: alternatives, of which one must match.
 pub(crate) type VolumeTerms = Vec<Vec<NodeSelectorTerm>>;
 
+/// Volumes attached to a node: driver and name.
+pub(crate) type Attachments<'a> = BTreeSet<(&'a str, &'a str)>;
+
 /// The claims and volumes of a snapshot, by name.
 pub(crate) struct Volumes<'a> {
-    claims: BTreeMap<(&'a str, &'a str), &'a VolumeClaim>,
+    /// By namespace and name.
+    claims: BTreeMap<&'a str, BTreeMap<&'a str, &'a VolumeClaim>>,
     volumes: BTreeMap<&'a str, &'a Volume>,
 }
 
 impl<'a> Volumes<'a> {
     /// Indexes the snapshot's claims and volumes.
     pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
-        let claims = snapshot
-            .volume_claims
-            .iter()
-            .map(|claim| ((claim.namespace.as_str(), claim.name.as_str()), claim));
+        let mut claims: BTreeMap<&str, BTreeMap<&str, &VolumeClaim>> = BTreeMap::new();
+        for claim in &snapshot.volume_claims {
+            claims.entry(&claim.namespace).or_default().insert(&claim.name, claim);
+        }
         let volumes = snapshot.volumes.iter().map(|volume| (volume.name.as_str(), volume));
-        Self { claims: claims.collect(), volumes: volumes.collect() }
+        Self { claims, volumes: volumes.collect() }
+    }
+
+    fn claim(&self, namespace: &str, name: &str) -> Option<&'a VolumeClaim> {
+        self.claims.get(namespace)?.get(name).copied()
     }
 
     /// The places of all the pod's volumes, or why it cannot be placed.
@@ -40,6 +48,16 @@ impl<'a> Volumes<'a> {
         Ok(terms)
     }
 
+    /// The bound volumes that the pod's node must attach.
+    pub(crate) fn attachments(&self, pod: &Pod) -> Attachments<'a> {
+        let bound = |volume: &PodVolume| {
+            let claim = self.claim(&pod.id.namespace, &claim_name(pod, volume))?;
+            let volume = self.volumes.get(claim.volume.as_deref()?)?;
+            Some((volume.driver.as_deref()?, volume.name.as_str()))
+        };
+        pod.spec.volumes.iter().filter_map(bound).collect()
+    }
+
     /// The pod's claim whose volume can be used in these places only.
     pub(crate) fn claim_in(&self, pod: &Pod, places: &[NodeSelectorTerm]) -> Option<String> {
         let mut names = pod.spec.volumes.iter().map(|volume| claim_name(pod, volume));
@@ -49,8 +67,7 @@ impl<'a> Volumes<'a> {
     fn places(&self, namespace: &str, name: &str) -> Result<Vec<NodeSelectorTerm>, Reason> {
         let broken =
             |problem: &str| Reason::Volume { claim: name.to_owned(), problem: problem.to_owned() };
-        let claim =
-            self.claims.get(&(namespace, name)).ok_or_else(|| broken("there is no such claim"))?;
+        let claim = self.claim(namespace, name).ok_or_else(|| broken("there is no such claim"))?;
         if claim.deleting {
             return Err(broken("the claim is being deleted"));
         }
