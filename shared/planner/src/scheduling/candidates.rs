@@ -46,6 +46,9 @@ pub(crate) struct Candidates<'a> {
     region: &'a str,
 }
 
+/// What daemons leave and what they take: the room, and the host ports.
+type Left = (Rc<Vec<i64>>, Rc<Vec<HostPort>>);
+
 /// Label values that pools leave open are tried in at most so many combinations for each pool.
 const MOST_VARIANTS: usize = 64;
 
@@ -119,7 +122,7 @@ impl<'a> Candidates<'a> {
             .filter(|offering| offering.available)
             .collect::<Vec<_>>();
         offerings.sort_by_key(|offering| (&offering.zone, offering.capacity_type, offering.price));
-        let mut usable: BTreeMap<Vec<usize>, (Rc<Vec<i64>>, Rc<Vec<HostPort>>)> = BTreeMap::new();
+        let mut usable: BTreeMap<Vec<usize>, Left> = BTreeMap::new();
         for offering in offerings {
             let Ok(zone) = self.zones.binary_search(&offering.zone) else { continue };
             let mut candidate = Candidate {
