@@ -29,6 +29,8 @@ pub const REGISTERED: &str = "karpenter.sh/registered";
 pub const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 /// Managed node groups' label for how capacity is paid for (`ON_DEMAND`, `SPOT`).
 pub const EKS_CAPACITY_TYPE: &str = "eks.amazonaws.com/capacityType";
+/// Managed node groups' label for the node group's name.
+pub const EKS_NODE_GROUP: &str = "eks.amazonaws.com/nodegroup";
 
 /// Forbids voluntary disruption of a pod or node.
 pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";

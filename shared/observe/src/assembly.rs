@@ -3,7 +3,7 @@
 use crate::collection::Collection;
 use crate::finding::{DumpFinding, Severity};
 use crate::kinds::{node, workloads};
-use crate::{Dump, DumpOptions, custom, place, pools};
+use crate::{Dump, DumpOptions, built_in, custom, place, pools};
 use catalog::Catalog;
 use model::snapshot::DaemonSet;
 use model::{Snapshot, Timestamp};
@@ -20,9 +20,9 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     daemons_from_pods(&mut all);
     all.snapshot.region = place::region(&all.snapshot, options, &mut all.findings);
     let zones = place::zones(&all.snapshot, &all.zone_ids, catalog, &mut all.findings);
-    pools::add_default(&mut all.snapshot, &mut all.findings);
-    pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
     price(&mut all.snapshot, catalog);
+    built_in::add(&mut all.snapshot, &mut all.findings);
+    pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
     notice_gaps(&mut all);
     let objects = all.kinds.values().sum();
     let Collection { snapshot, findings, mut unreadable_pods, .. } = all;
