@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const DEFAULT_POOL: &str = "joiner-default";
 /// Pools made at most; nodes beyond them count as plain ones.
 const MOST_POOLS: usize = 20;
-/// Kubernetes' most characters of a label's value, which a pool's name becomes.
-const LONGEST_NAME: usize = 63;
+/// Characters of a pool's name: it becomes a label's value of 63 at most, and nodes add a number to it.
+const LONGEST_NAME: usize = 50;
 /// Karpenter's getting-started categories.
 const USUAL_CATEGORIES: [&str; 3] = ["c", "m", "r"];
 
@@ -353,3 +353,6 @@ fn told(labels: &Labels, taints: &[Taint]) -> String {
     let parts = [listed("label", labels), listed("taint", taints)];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests;
