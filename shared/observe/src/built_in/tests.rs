@@ -55,9 +55,11 @@ fn pod(wanted: &str) -> Pod {
 }
 
 fn pools(nodes: &[&str], wanted: &[&str]) -> (Vec<NodePool>, Vec<DumpFinding>) {
-    let mut snapshot = Snapshot::default();
-    snapshot.nodes = nodes.iter().map(|text| node(text)).collect();
-    snapshot.pods = wanted.iter().map(|text| pod(text)).collect();
+    let mut snapshot = Snapshot {
+        nodes: nodes.iter().map(|text| node(text)).collect(),
+        pods: wanted.iter().map(|text| pod(text)).collect(),
+        ..Snapshot::default()
+    };
     let mut findings = Vec::new();
     add(&mut snapshot, &mut findings);
     (snapshot.node_pools, findings)
@@ -163,8 +165,8 @@ fn a_pool_buys_what_its_nodes_are() {
 
 #[test]
 fn what_daemonsets_ask_for_counts_and_nodes_without_a_price_do_not() {
-    let mut snapshot = Snapshot::default();
-    snapshot.nodes = vec![node("m5.large gpu=true"), node("m5.large gpu=no")];
+    let nodes = vec![node("m5.large gpu=true"), node("m5.large gpu=no")];
+    let mut snapshot = Snapshot { nodes, ..Snapshot::default() };
     snapshot.nodes[1].price = None;
     let daemon = |wanted: &str| DaemonSet {
         namespace: String::new(),

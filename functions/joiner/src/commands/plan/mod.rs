@@ -1,6 +1,8 @@
 //! `joiner plan`.
 
+mod causes;
 mod document;
+mod layout;
 mod style;
 mod table;
 mod yaml;
@@ -67,6 +69,16 @@ impl Answer {
     /// How many pods get no place, because none is possible or because they cannot be read.
     fn left_out(&self) -> usize {
         self.plan.unschedulable.len() + self.dump.unreadable_pods.len()
+    }
+
+    /// How many pods the plan had to find a place for.
+    fn pods(&self) -> usize {
+        self.planned.pods.iter().filter(|pod| pod.is_provisionable()).count()
+    }
+
+    /// Whether what runs now and what was planned hold the same pods, of which there are some.
+    fn is_comparable(&self) -> bool {
+        self.left_out() == 0 && self.pods() > 0
     }
 }
 
