@@ -34,6 +34,8 @@ enum Output {
 /// What the files gave.
 struct Validation {
     findings: Vec<DumpFinding>,
+    /// How many objects they have, of any kind.
+    objects: usize,
     /// Files that cannot be opened, and why.
     unopened: Vec<String>,
 }
@@ -45,7 +47,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("joiner: {message}");
     }
     let text = match arguments.output {
-        Output::Table => table(&validation.findings),
+        Output::Table => table(&validation),
         Output::Json => {
             let report = json!({ "version": 1, "findings": validation.findings });
             format!("{}\n", serde_json::to_string_pretty(&report)?)
@@ -67,7 +69,7 @@ fn validate(files: &[PathBuf]) -> anyhow::Result<Validation> {
     let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
     let dump = read_dump(&opened, &catalog, &DumpOptions::default())?;
     let findings = dump.findings.into_iter().filter(concerns_objects).collect();
-    Ok(Validation { findings, unopened })
+    Ok(Validation { findings, objects: dump.objects, unopened })
 }
 
 /// One file that is not there must not hide what is wrong with the others.
@@ -97,20 +99,25 @@ fn exit_code(validation: &Validation) -> u8 {
 }
 
 /// Two lines for each finding: where and by which rule, then the cause.
-fn table(findings: &[DumpFinding]) -> String {
+fn table(validation: &Validation) -> String {
+    let findings = &validation.findings;
     let mut text = String::new();
     for finding in findings {
         let place = finding.place.as_ref().map_or_else(|| "all files".to_owned(), at);
         let mut parts = vec![place, finding.severity.to_string()];
         let named = [&finding.object, &finding.path, &finding.rule];
-        parts.extend(named.into_iter().filter(|part| !part.is_empty()).cloned());
+        // What is said of a whole document names it as its place already.
+        let told = |part: &&String| part.is_empty() || parts[0].ends_with(part.as_str());
+        let named = named.into_iter().filter(|part| !told(part)).cloned().collect::<Vec<_>>();
+        parts.extend(named);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}\n    {}", parts.join("  "), finding.message);
     }
     let count =
         |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let _ = writeln!(text, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+    let [errors, warnings] = [counted(errors, "error"), counted(warnings, "warning")];
+    let _ = writeln!(text, "{errors}, {warnings} in {}", counted(validation.objects, "object"));
     text
 }
 
@@ -152,14 +159,14 @@ spec:
         std::fs::write(&file, documents.join("\n---\n")).unwrap();
         let validation = validate(std::slice::from_ref(&file)).unwrap();
         std::fs::remove_file(&file).unwrap();
-        let text = table(&validation.findings).replace(&file.display().to_string(), "FILE");
+        let text = table(&validation).replace(&file.display().to_string(), "FILE");
         assert_eq!(text, printed);
         assert_eq!(exit_code(&validation), code, "{text}");
     }
 
     #[test]
     fn sound_objects_have_no_findings() {
-        check("sound", &[TEMPLATE, PROVISIONER], 0, "0 errors, 0 warnings\n");
+        check("sound", &[TEMPLATE, PROVISIONER], 0, "0 errors, 0 warnings in 2 objects\n");
     }
 
     #[test]
@@ -170,7 +177,7 @@ FILE:11 document 2  warning  Provisioner default  spec.ttlSecondsAfterempty  unk
     no such field; it is left out (did you mean ttlSecondsAfterEmpty?)
 FILE:11 document 2  error  Provisioner default  spec.weight  range
     101 is not between 1 and 100
-1 error, 1 warning
+1 error, 1 warning in 2 objects
 ";
         check("place", &[TEMPLATE, &pool], 1, printed);
     }
@@ -197,7 +204,7 @@ FILE:11 document 2  error  Provisioner default  spec.weight  range
         let printed = "\
 FILE:2 document 1  error  NodePool default  spec.providerRef.name  node-class-missing
     there is no AWSNodeTemplate named default; add it to the input or correct the name
-1 error, 0 warnings
+1 error, 0 warnings in 1 object
 ";
         check("class", &[PROVISIONER], 1, printed);
     }

@@ -25,7 +25,7 @@ const HOURS_PER_MONTH: u64 = 730;
 pub(crate) fn render(answer: &Answer, all: bool, style: &Style) -> String {
     let limit = |most: usize| if all { usize::MAX } else { most };
     let sections = [
-        headline(answer),
+        headline(answer).lines().map(|line| wrap(line, style.width, "", "  ")).collect(),
         launches(answer, limit(MOST_NODES), style),
         by_type(answer, limit(MOST_NODES), style),
         placements(answer, limit(MOST_NODES), style),
@@ -235,7 +235,13 @@ fn cost(answer: &Answer, style: &Style) -> String {
     };
     if let Some(repack) = &answer.repack {
         let name = format!("now, {}", count(repack.replaced.len(), "node"));
-        rows.push(row(name, repack.current, repack.estimated, String::new()));
+        // Nothing was packed: rows of zeros would read as a saving of everything.
+        let nothing = answer.plan.launches.is_empty() && !answer.is_comparable();
+        let note = if nothing { comparison(answer, repack) } else { String::new() };
+        rows.push(row(name, repack.current, repack.estimated, note));
+        if nothing {
+            return align(&rows, &[1, 2], style);
+        }
     }
     let planned = match &answer.repack {
         Some(_) => format!("packed anew, {}", count(answer.plan.launches.len(), "node")),

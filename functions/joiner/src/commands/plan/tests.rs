@@ -118,7 +118,9 @@ fn savings_are_not_told_while_pods_are_left_out() {
 /// The table of a fixture, for a terminal of this width.
 fn table(names: &[&str], repack: bool, width: usize) -> String {
     let files = names.iter().map(|name| fixture(name)).collect::<Vec<_>>();
-    table::render(&read(&files, repack), false, &Style { width, ..Style::PLAIN })
+    let mut style = Style::PLAIN;
+    style.width = width;
+    table::render(&read(&files, repack), false, &style)
 }
 
 fn check_says(text: &str, wanted: &[&str], unwanted: &[&str]) {
