@@ -29,6 +29,8 @@ pub const REGISTERED: &str = "karpenter.sh/registered";
 pub const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 /// Managed node groups' label for how capacity is paid for (`ON_DEMAND`, `SPOT`).
 pub const EKS_CAPACITY_TYPE: &str = "eks.amazonaws.com/capacityType";
+/// The older label for how capacity is paid for (`spot`), which self-managed node groups set.
+pub const LIFECYCLE: &str = "node.kubernetes.io/lifecycle";
 /// Managed node groups' label for the node group's name.
 pub const EKS_NODE_GROUP: &str = "eks.amazonaws.com/nodegroup";
 

@@ -142,7 +142,7 @@ fn daemons_from_pods(all: &mut Collection) {
 fn price(snapshot: &mut Snapshot, catalog: &Catalog) {
     let region = snapshot.region.as_str();
     for found in &mut snapshot.nodes {
-        let bought = node::bought_as(&found.labels);
+        let bought = node::bought_as(found);
         let price = bought.and_then(|(name, way)| catalog.price(region, name, way));
         found.price = price.map(|(price, _)| price);
         found.price_estimated = price.is_some_and(|(_, estimated)| estimated);
@@ -169,7 +169,7 @@ fn notice_gaps(all: &mut Collection) {
     let unpriced = snapshot
         .nodes
         .iter()
-        .filter(|node| node.price.is_none() && node::bought_as(&node.labels).is_some());
+        .filter(|node| node.price.is_none() && node::bought_as(node).is_some());
     let unpriced = unpriced.map(|node| &*node.name).collect::<Vec<_>>();
     let workloads = ["Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob"];
     let workloads = workloads.iter().filter(|kind| all.kinds.contains_key(**kind)).copied();

@@ -21,6 +21,8 @@ pub const DEFAULT_POOL: &str = "joiner-default";
 const MOST_POOLS: usize = 20;
 /// Characters of a pool's name: it becomes a label's value of 63 at most, and nodes add a number to it.
 const LONGEST_NAME: usize = 50;
+/// What nodes run on unless they say otherwise.
+const USUAL_ARCH: &str = "amd64";
 /// Karpenter's getting-started categories.
 const USUAL_CATEGORIES: [&str; 3] = ["c", "m", "r"];
 
@@ -35,11 +37,11 @@ pub(crate) fn add(snapshot: &mut Snapshot, findings: &mut Vec<DumpFinding>) {
     let pools = names.into_iter().zip(&groups).map(|(name, (key, group))| pool(name, key, group));
     let mut pools = pools.collect::<Vec<_>>();
     pools.sort_by(|a, b| a.name.cmp(&b.name));
-    let described = pools.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let described = pools.iter().map(describe).collect::<Vec<_>>().join(", ");
     let (noun, verb) = if pools.len() == 1 { ("pool", "stands") } else { ("pools", "stand") };
     let message = format!(
-        "the input has no node pool; the built-in {noun} {described} {verb} in, with linux on Nitro instances \
-         that are not bare metal"
+        "the input has no node pool; the built-in {noun} {described} {verb} in: linux on Nitro instances, no bare \
+         metal, and where nothing else is told {USUAL_ARCH}, on-demand, categories c m r"
     );
     findings.push(DumpFinding::general(Severity::Note, "pool-built-in", message));
     snapshot.node_pools = pools;
@@ -66,7 +68,7 @@ struct Group {
 
 impl Group {
     fn add(&mut self, node: &Node) {
-        let Some((name, way)) = node::bought_as(&node.labels) else { return };
+        let Some((name, way)) = node::bought_as(node) else { return };
         self.nodes += 1;
         self.arches.extend(node.label(ARCH).map(str::to_owned));
         self.ways.insert(way);
@@ -268,7 +270,7 @@ fn pool(name: String, key: &Key, group: &Group) -> NodePool {
     }
 }
 
-fn requirements(key: &Key, group: &Group) -> [Requirement; 6] {
+fn requirements(key: &Key, group: &Group) -> [Requirement; 7] {
     let instance = |key: &str| format!("{}instance-{key}", labels::INSTANCE_LABEL_PREFIX);
     let generation = oldest_generation(group).saturating_sub(1).to_string();
     [
@@ -278,12 +280,14 @@ fn requirements(key: &Key, group: &Group) -> [Requirement; 6] {
         Requirement::new(&instance("category"), Operator::In, categories(group)),
         Requirement::new(&instance("generation"), Operator::Gt, [generation]),
         Requirement::new(&instance("hypervisor"), Operator::In, hypervisors(group)),
+        // Burstable types of these sizes hold little but the daemons.
+        Requirement::new(&instance("size"), Operator::NotIn, ["nano", "micro", "small"]),
     ]
 }
 
 /// What the nodes run on: images may be made for that alone.
 fn arches(group: &Group) -> Vec<String> {
-    let usual = || vec!["amd64".to_owned()];
+    let usual = || vec![USUAL_ARCH.to_owned()];
     if group.arches.is_empty() { usual() } else { group.arches.iter().cloned().collect() }
 }
 
@@ -323,23 +327,23 @@ fn split(family: &str) -> (&str, u32) {
     (category, rest[..digits].parse().unwrap_or(3))
 }
 
-/// `joiner-default-gpu (label dedicated=gpu; taint dedicated=gpu:NoSchedule; amd64, on-demand, categories c g m r)`.
+/// `joiner-default-gpu (label dedicated=gpu; taint dedicated=gpu:NoSchedule; categories c g m r)`: what differs from the usual.
 fn describe(pool: &NodePool) -> String {
-    let values = |key: &str| {
-        let set = pool.requirements.get(key);
-        let values = set.map(|set| set.values.iter().cloned().collect::<Vec<_>>());
-        values.unwrap_or_default()
-    };
     let category = format!("{}instance-category", labels::INSTANCE_LABEL_PREFIX);
-    let own = told(&pool.labels, &pool.taints);
-    let own = if own.is_empty() { own } else { own + "; " };
-    format!(
-        "{} ({own}{}, {}, categories {})",
-        pool.name,
-        values(ARCH).join(" and "),
-        values(CAPACITY_TYPE).join(" and "),
-        values(&category).join(" ")
-    )
+    let unusual = |key: &str, usual: &[&str], noun: &str| {
+        let values = pool.requirements.get(key).map(|set| set.values.iter().cloned().collect());
+        let values: Vec<String> = values.unwrap_or_default();
+        (values != usual).then(|| format!("{noun}{}", values.join(" ")))
+    };
+    let own = Some(told(&pool.labels, &pool.taints)).filter(|own| !own.is_empty());
+    let parts = [
+        own,
+        unusual(ARCH, &[USUAL_ARCH], ""),
+        unusual(CAPACITY_TYPE, &[CapacityType::OnDemand.as_str()], ""),
+        unusual(&category, &USUAL_CATEGORIES, "categories "),
+    ];
+    let parts = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    if parts.is_empty() { pool.name.clone() } else { format!("{} ({parts})", pool.name) }
 }
 
 /// Labels and taints in short: `labels a=b, role=web; taint dedicated=gpu:NoSchedule`.

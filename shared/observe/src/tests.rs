@@ -241,7 +241,7 @@ fn numbers(mut state: u64) -> impl FnMut(usize) -> usize {
 fn no_damage_to_a_file_is_a_panic() {
     const BYTES: &[u8] = b"{}[]:-\"'&*|>#%@\n \t09ey\xff";
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let names = ["gen3.yaml", "v1.yaml", "broken.yaml"];
+    let names = ["gen3.yaml", "v1.yaml", "broken.yaml", "node-groups.yaml"];
     let whole = names.map(|name| std::fs::read(directory.join(name)).unwrap());
     let catalog = Catalog::embedded().unwrap();
     let mut next = numbers(7);

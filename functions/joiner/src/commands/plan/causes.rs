@@ -2,9 +2,15 @@
 
 use model::Reason;
 
+/// Rank, text, and the pools that it concerns.
+type Cause<'a> = (u8, String, Vec<&'a str>);
+
+/// The rank of taints, the last.
+const TAINT: u8 = 6;
+
 /// The causes, the most telling first: what no pool can mend, then what some pool nearly has, then pools meant for others.
 pub(super) fn causes(reasons: &[Reason]) -> Vec<String> {
-    let mut causes: Vec<(u8, String, Vec<&str>)> = Vec::new();
+    let mut causes: Vec<Cause<'_>> = Vec::new();
     for reason in reasons {
         let (rank, pool) = rank_and_pool(reason);
         let text = reason.to_string();
@@ -19,7 +25,20 @@ pub(super) fn causes(reasons: &[Reason]) -> Vec<String> {
         }
     }
     causes.sort_by_key(|(rank, _, _)| *rank);
+    join_taints(&mut causes);
     causes.into_iter().map(|(_, cause, pools)| told(&cause, &pools)).collect()
+}
+
+/// Taints of this many kinds are told one by one.
+const MOST_TAINTS: usize = 2;
+
+/// A pod that belongs to one group of many would else be told the taints of all the others.
+fn join_taints(causes: &mut Vec<Cause<'_>>) {
+    let first = causes.iter().position(|(rank, _, _)| *rank == TAINT).unwrap_or(causes.len());
+    if causes.len() - first > MOST_TAINTS {
+        let pools = causes.drain(first..).flat_map(|(_, _, pools)| pools).collect();
+        causes.push((TAINT, "their taints are not tolerated".to_owned(), pools));
+    }
 }
 
 fn told(cause: &str, pools: &[&str]) -> String {
@@ -46,7 +65,7 @@ fn rank_and_pool(reason: &Reason) -> (u8, Option<&str>) {
         Reason::NoOffering { pool } => (3, Some(pool)),
         Reason::PoolNotReady { pool, .. } => (4, Some(pool)),
         Reason::Requirements { pool, .. } => (5, Some(pool)),
-        Reason::Taint { pool, .. } => (6, Some(pool)),
+        Reason::Taint { pool, .. } => (TAINT, Some(pool)),
     }
 }
 
@@ -75,6 +94,13 @@ mod tests {
                 "a: taint t:NoSchedule is not tolerated",
             ],
         );
+        let taint =
+            |pool: &str| Reason::Taint { pool: pool.to_owned(), taint: pool.to_uppercase() };
+        check(
+            &[taint("a"), taint("b")],
+            &["a: taint A is not tolerated", "b: taint B is not tolerated"],
+        );
+        check(&[taint("a"), taint("b"), taint("c")], &["a, b, c: their taints are not tolerated"]);
         let many = ["a", "b", "c", "d", "e"].map(|pool| wanted(pool, "x"));
         check(&many, &["a, b, c, +2: no node of it would meet x"]);
     }

@@ -5,7 +5,7 @@ use super::causes::causes;
 use super::layout::{align, count, more, shorten, title, widths, wrap};
 use super::style::Style;
 use model::pool::ApiVersion;
-use model::{Launch, MicroUsdPerHour, PodId};
+use model::{CapacityType, Launch, MicroUsdPerHour, PodId};
 use observe::Severity;
 use planner::Repack;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const MOST_FINDINGS: usize = 10;
 /// Reasons of one group of pods, unless all are asked for.
 const MOST_REASONS: usize = 5;
 /// Columns that pods' names need to say something.
-const LEAST_NAMES: usize = 28;
+const LEAST_NAMES: usize = 20;
 /// Hours of a month, as AWS counts them.
 const HOURS_PER_MONTH: u64 = 730;
 
@@ -234,7 +234,9 @@ fn cost(answer: &Answer, style: &Style) -> String {
         [name, price(hour, estimated), month(hour, estimated), note]
     };
     if let Some(repack) = &answer.repack {
-        let name = format!("now, {}", count(repack.replaced.len(), "node"));
+        let nodes = &answer.dump.snapshot.nodes;
+        let gone = nodes.iter().filter(|node| repack.replaced.binary_search(&node.name).is_ok());
+        let name = format!("now, {}", nodes_and_spot(gone.map(model::Node::capacity_type)));
         // Nothing was packed: rows of zeros would read as a saving of everything.
         let nothing = answer.plan.launches.is_empty() && !answer.is_comparable();
         let note = if nothing { comparison(answer, repack) } else { String::new() };
@@ -244,15 +246,30 @@ fn cost(answer: &Answer, style: &Style) -> String {
         }
     }
     let planned = match &answer.repack {
-        Some(_) => format!("packed anew, {}", count(answer.plan.launches.len(), "node")),
+        Some(_) => {
+            let ways = answer.plan.launches.iter().map(|launch| launch.offering.capacity_type);
+            format!("packed anew, {}", nodes_and_spot(ways))
+        }
         None => "planned".to_owned(),
     };
     let change = answer.repack.as_ref().map(|repack| comparison(answer, repack));
     rows.push(row(planned, cost.planned, cost.estimated, change.unwrap_or_default()));
     let gap = cost.planned.gap_basis_points(cost.lower_bound);
-    let gap = gap.map(|gap| format!("the plan is {} above it", percent(gap))).unwrap_or_default();
+    let above = |gap| match gap {
+        0 => "the plan costs no more".to_owned(),
+        gap => format!("the plan is {} above it", percent(gap)),
+    };
+    let gap = gap.map(above).unwrap_or_default();
     rows.push(row("lower bound".to_owned(), cost.lower_bound, cost.estimated, gap));
     align(&rows, &[1, 2], style)
+}
+
+/// `5 nodes, 2 spot`: moving to spot saves too, and must not pass for better packing.
+fn nodes_and_spot(ways: impl Iterator<Item = CapacityType>) -> String {
+    let ways = ways.collect::<Vec<_>>();
+    let spot = ways.iter().filter(|way| **way == CapacityType::Spot).count();
+    let spot = if spot > 0 { format!(", {spot} spot") } else { String::new() };
+    count(ways.len(), "node") + &spot
 }
 
 /// What packing anew saves, or why that cannot be said.
@@ -276,7 +293,8 @@ fn change(now: MicroUsdPerHour, then: MicroUsdPerHour, estimated: bool) -> Strin
         if then > now { ("costs", " more", then - now) } else { ("saves", "", now - then) };
     let share = (u128::from(difference.0) * 10_000).checked_div(u128::from(now.0));
     let share = share.map(|share| format!(" ({})", percent(share as u64))).unwrap_or_default();
-    format!("{verb} {} a month{more}{share}", month(difference, estimated))
+    let sum = month(difference, false);
+    format!("{verb} {}${sum} a month{more}{share}", if estimated { "~" } else { "" })
 }
 
 fn footnotes(answer: &Answer, style: &Style) -> String {

@@ -134,7 +134,7 @@ fn a_comparison_is_told_for_the_same_pods_only() {
     let wanted = [
         "6 nodes with 13 pods packed anew from 3 built-in node pools",
         "1 pod waits already and is left out; `joiner plan` without --repack decides about it.",
-        "saves ~",
+        "saves ~$",
         "a month (",
         "without discounts, volumes and traffic",
     ];
