@@ -1,6 +1,8 @@
 //! From a cluster to its plan as a visitor goes: the dump script runs with a kubectl that answers from a fixture, and what it
 //! writes is planned. What the script leaves out must not change the plan.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

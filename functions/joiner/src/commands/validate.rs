@@ -1,10 +1,11 @@
 //! `joiner validate`.
 
+use super::layout::{count, wrap};
+use super::style::Style;
 use anyhow::Context;
 use catalog::Catalog;
 use observe::{DumpFinding, DumpOptions, Place, Severity, read_dump};
 use serde_json::json;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("joiner: {message}");
     }
     let text = match arguments.output {
-        Output::Table => table(&validation),
+        Output::Table => table(&validation, Style::of_terminal().width),
         Output::Json => {
             let report = json!({ "version": 1, "findings": validation.findings });
             format!("{}\n", serde_json::to_string_pretty(&report)?)
@@ -99,7 +100,7 @@ fn exit_code(validation: &Validation) -> u8 {
 }
 
 /// Two lines for each finding: where and by which rule, then the cause.
-fn table(validation: &Validation) -> String {
+fn table(validation: &Validation, width: usize) -> String {
     let findings = &validation.findings;
     let mut text = String::new();
     for finding in findings {
@@ -110,15 +111,14 @@ fn table(validation: &Validation) -> String {
         let told = |part: &&String| part.is_empty() || parts[0].ends_with(part.as_str());
         let named = named.into_iter().filter(|part| !told(part)).cloned().collect::<Vec<_>>();
         parts.extend(named);
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}\n    {}", parts.join("  "), finding.message);
+        // The place stays on one line, for those who search in the output.
+        text += &(parts.join("  ") + "\n");
+        text += &wrap(&finding.message, width, "    ", "      ");
     }
-    let count =
-        |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let [errors, warnings] = [counted(errors, "error"), counted(warnings, "warning")];
-    let _ = writeln!(text, "{errors}, {warnings} in {}", counted(validation.objects, "object"));
-    text
+    let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let errors = count(of(Severity::Error), "error");
+    let warnings = count(of(Severity::Warning), "warning");
+    text + &format!("{errors}, {warnings} in {}\n", count(validation.objects, "object"))
 }
 
 /// `pools.yaml:12 document 2`, with `item 3` for an item of a list.
@@ -126,10 +126,6 @@ fn at(place: &Place) -> String {
     let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
     let item = place.item.map(|item| format!(" item {item}")).unwrap_or_default();
     format!("{}{line} document {}{item}", place.file, place.document)
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -159,7 +155,7 @@ spec:
         std::fs::write(&file, documents.join("\n---\n")).unwrap();
         let validation = validate(std::slice::from_ref(&file)).unwrap();
         std::fs::remove_file(&file).unwrap();
-        let text = table(&validation).replace(&file.display().to_string(), "FILE");
+        let text = table(&validation, usize::MAX).replace(&file.display().to_string(), "FILE");
         assert_eq!(text, printed);
         assert_eq!(exit_code(&validation), code, "{text}");
     }

@@ -2,11 +2,10 @@
 
 mod causes;
 mod document;
-mod layout;
-mod style;
 mod table;
 mod yaml;
 
+use super::style::Style;
 use anyhow::{Context, bail};
 use catalog::Catalog;
 use document::Document;
@@ -136,7 +135,7 @@ fn refuse_violations(answer: &Answer) -> anyhow::Result<()> {
 
 fn print(answer: &Answer, arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<()> {
     let text = match arguments.output {
-        Output::Table => table::render(answer, arguments.all, &style::Style::of_terminal()),
+        Output::Table => table::render(answer, arguments.all, &Style::of_terminal()),
         Output::Json => serde_json::to_string_pretty(&Document::of(answer))? + "\n",
         Output::Yaml => yaml::render(&serde_json::to_value(Document::of(answer))?),
     };

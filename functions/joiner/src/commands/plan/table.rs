@@ -2,8 +2,8 @@
 
 use super::Answer;
 use super::causes::causes;
-use super::layout::{align, count, more, shorten, title, widths, wrap};
-use super::style::Style;
+use crate::commands::layout::{align, count, more, shorten, title, widths, wrap};
+use crate::commands::style::Style;
 use model::pool::ApiVersion;
 use model::{CapacityType, Launch, MicroUsdPerHour, PodId};
 use observe::Severity;

@@ -1,7 +1,6 @@
 use super::*;
 use clap::Parser;
 use serde_json::{Value, json};
-use style::Style;
 
 #[derive(Parser)]
 struct Command {
