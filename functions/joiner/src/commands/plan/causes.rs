@@ -62,7 +62,7 @@ fn rank_and_pool(reason: &Reason) -> (u8, Option<&str>) {
         | Reason::PodAntiAffinity { .. } => (0, None),
         Reason::Limit { pool, .. } => (1, Some(pool)),
         Reason::TooLarge { pool, .. } => (2, Some(pool)),
-        Reason::NoOffering { pool } => (3, Some(pool)),
+        Reason::NoOffering { pool } | Reason::HostPort { pool, .. } => (3, Some(pool)),
         Reason::PoolNotReady { pool, .. } => (4, Some(pool)),
         Reason::Requirements { pool, .. } => (5, Some(pool)),
         Reason::Taint { pool, .. } => (TAINT, Some(pool)),
