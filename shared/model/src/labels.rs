@@ -17,6 +17,8 @@ pub const ARCH: &str = "kubernetes.io/arch";
 /// The operating system.
 pub const OS: &str = "kubernetes.io/os";
 
+/// The prefix of Karpenter's own labels, annotations and taints.
+pub const KARPENTER_PREFIX: &str = "karpenter.sh/";
 /// The node pool.
 pub const NODE_POOL: &str = "karpenter.sh/nodepool";
 /// The legacy name of the node pool's label.

@@ -167,7 +167,7 @@ fn lasts(taint: &Taint) -> bool {
     const PREFIXES: [&str; 6] = [
         "node.kubernetes.io/",
         "node.cloudprovider.kubernetes.io/",
-        "karpenter.sh/",
+        labels::KARPENTER_PREFIX,
         "aws-node-termination-handler/",
         "ToBeDeletedByClusterAutoscaler",
         labels::READINESS_TAINT_PREFIX,
