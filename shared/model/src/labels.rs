@@ -17,6 +17,8 @@ pub const ARCH: &str = "kubernetes.io/arch";
 /// The operating system.
 pub const OS: &str = "kubernetes.io/os";
 
+/// The prefix of Karpenter's own labels, annotations and taints.
+pub const KARPENTER_PREFIX: &str = "karpenter.sh/";
 /// The node pool.
 pub const NODE_POOL: &str = "karpenter.sh/nodepool";
 /// The legacy name of the node pool's label.
@@ -29,6 +31,10 @@ pub const REGISTERED: &str = "karpenter.sh/registered";
 pub const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 /// Managed node groups' label for how capacity is paid for (`ON_DEMAND`, `SPOT`).
 pub const EKS_CAPACITY_TYPE: &str = "eks.amazonaws.com/capacityType";
+/// The older label for how capacity is paid for (`spot`), which self-managed node groups set.
+pub const LIFECYCLE: &str = "node.kubernetes.io/lifecycle";
+/// Managed node groups' label for the node group's name.
+pub const EKS_NODE_GROUP: &str = "eks.amazonaws.com/nodegroup";
 
 /// Forbids voluntary disruption of a pod or node.
 pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";

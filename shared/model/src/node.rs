@@ -1,6 +1,6 @@
 //! Nodes that exist.
 
-use crate::{Labels, MicroUsdPerHour, Resources, Taint, Timestamp};
+use crate::{CapacityType, Labels, MicroUsdPerHour, Resources, Taint, Timestamp, labels};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -44,6 +44,18 @@ impl Node {
     /// The pool that it was made for (legacy label included).
     pub fn pool(&self) -> Option<&str> {
         self.label(crate::labels::NODE_POOL).or_else(|| self.label(crate::labels::PROVISIONER_NAME))
+    }
+
+    /// How it is paid for, as Karpenter's label, that of managed node groups or the older `lifecycle` tells; on demand
+    /// unless one says otherwise.
+    pub fn capacity_type(&self) -> CapacityType {
+        let keys = [labels::CAPACITY_TYPE, labels::EKS_CAPACITY_TYPE, labels::LIFECYCLE];
+        let told = keys.iter().find_map(|key| self.label(key));
+        match told.map(|value| value.to_ascii_lowercase().replace('_', "-")).as_deref() {
+            Some("spot") => CapacityType::Spot,
+            Some("reserved" | "capacity-block") => CapacityType::Reserved,
+            _ => CapacityType::OnDemand,
+        }
     }
 
     /// Whether it is registered and initialised; a node of no pool always is.

@@ -138,7 +138,7 @@ impl fmt::Display for Reason {
             Self::PoolNotReady { pool, problem } => write!(f, "{pool}: not usable: {problem}"),
             Self::Taint { pool, taint } => write!(f, "{pool}: taint {taint} is not tolerated"),
             Self::Requirements { pool, wanted } => {
-                write!(f, "{pool}: no instance type meets {wanted}")
+                write!(f, "{pool}: no node of it would meet {wanted}")
             }
             Self::TooLarge { pool, resource, requested, largest } => write!(
                 f,

@@ -3,7 +3,7 @@
 use crate::collection::Collection;
 use crate::finding::{DumpFinding, Severity};
 use crate::kinds::{node, workloads};
-use crate::{Dump, DumpOptions, custom, place, pools};
+use crate::{Dump, DumpOptions, built_in, custom, place, pools};
 use catalog::Catalog;
 use model::snapshot::DaemonSet;
 use model::{Snapshot, Timestamp};
@@ -20,9 +20,9 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     daemons_from_pods(&mut all);
     all.snapshot.region = place::region(&all.snapshot, options, &mut all.findings);
     let zones = place::zones(&all.snapshot, &all.zone_ids, catalog, &mut all.findings);
-    pools::add_default(&mut all.snapshot, &mut all.findings);
-    pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
     price(&mut all.snapshot, catalog);
+    built_in::add(&mut all.snapshot, &mut all.findings);
+    pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
     notice_gaps(&mut all);
     let objects = all.kinds.values().sum();
     let Collection { snapshot, findings, mut unreadable_pods, .. } = all;
@@ -142,7 +142,7 @@ fn daemons_from_pods(all: &mut Collection) {
 fn price(snapshot: &mut Snapshot, catalog: &Catalog) {
     let region = snapshot.region.as_str();
     for found in &mut snapshot.nodes {
-        let bought = node::bought_as(&found.labels);
+        let bought = node::bought_as(found);
         let price = bought.and_then(|(name, way)| catalog.price(region, name, way));
         found.price = price.map(|(price, _)| price);
         found.price_estimated = price.is_some_and(|(_, estimated)| estimated);
@@ -169,7 +169,7 @@ fn notice_gaps(all: &mut Collection) {
     let unpriced = snapshot
         .nodes
         .iter()
-        .filter(|node| node.price.is_none() && node::bought_as(&node.labels).is_some());
+        .filter(|node| node.price.is_none() && node::bought_as(node).is_some());
     let unpriced = unpriced.map(|node| &*node.name).collect::<Vec<_>>();
     let workloads = ["Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob"];
     let workloads = workloads.iter().filter(|kind| all.kinds.contains_key(**kind)).copied();

@@ -5,6 +5,7 @@
 //! Does not know: how anything is decided, how anything is carried out.
 
 mod assembly;
+mod built_in;
 mod collection;
 mod custom;
 pub mod documents;
@@ -16,10 +17,10 @@ mod place;
 mod pools;
 mod wire;
 
+pub use built_in::DEFAULT_POOL;
 pub use documents::{Document, DocumentError, DocumentWarning, ReadError};
 pub use dump::{Dump, DumpOptions, read_dump};
 pub use finding::{DumpFinding, Place, Severity};
-pub use pools::DEFAULT_POOL;
 
 #[cfg(test)]
 mod tests;

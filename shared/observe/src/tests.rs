@@ -198,6 +198,28 @@ fn a_cluster_without_pools_gets_the_built_in_one() {
 }
 
 #[test]
+fn node_groups_become_built_in_pools() {
+    let dump = dump("node-groups.yaml");
+    assert_eq!(short(&dump), ["pool-built-in"]);
+    let snapshot = &dump.snapshot;
+    let names = snapshot.node_pools.iter().map(|pool| pool.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(names, [DEFAULT_POOL, "joiner-default-gpu", "joiner-default-workers"]);
+    let gpu = pool(snapshot, "joiner-default-gpu");
+    assert_eq!(gpu.taints[0].to_string(), "dedicated=gpu:NoSchedule");
+    assert_eq!(gpu.labels["dedicated"], "gpu");
+    assert!(pool(snapshot, "joiner-default-workers").taints.is_empty(), "a cordon passes");
+    assert_eq!(snapshot.instance_types.len(), 1, "all share their types");
+    let message = &dump.findings[0].message;
+    for told in [
+        "joiner-default-gpu (labels dedicated=gpu",
+        "taint dedicated=gpu:NoSchedule",
+        "role=general",
+    ] {
+        assert!(message.contains(told), "{message}");
+    }
+}
+
+#[test]
 fn the_region_may_be_told() {
     let options = DumpOptions { region: Some("mars-north-1".to_owned()), ..DumpOptions::default() };
     let dump = dump_with("gen3.yaml", &options);
@@ -219,7 +241,7 @@ fn numbers(mut state: u64) -> impl FnMut(usize) -> usize {
 fn no_damage_to_a_file_is_a_panic() {
     const BYTES: &[u8] = b"{}[]:-\"'&*|>#%@\n \t09ey\xff";
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let names = ["gen3.yaml", "v1.yaml", "broken.yaml"];
+    let names = ["gen3.yaml", "v1.yaml", "broken.yaml", "node-groups.yaml"];
     let whole = names.map(|name| std::fs::read(directory.join(name)).unwrap());
     let catalog = Catalog::embedded().unwrap();
     let mut next = numbers(7);

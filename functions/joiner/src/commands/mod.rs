@@ -2,8 +2,10 @@
 //! 0: done. 1: findings, or unschedulable pods with `--strict`. 2: usage, or input that cannot be read.
 
 mod dump;
+mod layout;
 mod plan;
 mod simulate;
+mod style;
 mod validate;
 
 use clap::{Parser, Subcommand};

@@ -1,10 +1,11 @@
 //! `joiner validate`.
 
+use super::layout::{count, wrap};
+use super::style::Style;
 use anyhow::Context;
 use catalog::Catalog;
 use observe::{DumpFinding, DumpOptions, Place, Severity, read_dump};
 use serde_json::json;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Output {
 /// What the files gave.
 struct Validation {
     findings: Vec<DumpFinding>,
+    /// How many objects they have, of any kind.
+    objects: usize,
     /// Files that cannot be opened, and why.
     unopened: Vec<String>,
 }
@@ -45,7 +48,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("joiner: {message}");
     }
     let text = match arguments.output {
-        Output::Table => table(&validation.findings),
+        Output::Table => table(&validation, Style::of_terminal().width),
         Output::Json => {
             let report = json!({ "version": 1, "findings": validation.findings });
             format!("{}\n", serde_json::to_string_pretty(&report)?)
@@ -67,7 +70,7 @@ fn validate(files: &[PathBuf]) -> anyhow::Result<Validation> {
     let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
     let dump = read_dump(&opened, &catalog, &DumpOptions::default())?;
     let findings = dump.findings.into_iter().filter(concerns_objects).collect();
-    Ok(Validation { findings, unopened })
+    Ok(Validation { findings, objects: dump.objects, unopened })
 }
 
 /// One file that is not there must not hide what is wrong with the others.
@@ -97,21 +100,25 @@ fn exit_code(validation: &Validation) -> u8 {
 }
 
 /// Two lines for each finding: where and by which rule, then the cause.
-fn table(findings: &[DumpFinding]) -> String {
+fn table(validation: &Validation, width: usize) -> String {
+    let findings = &validation.findings;
     let mut text = String::new();
     for finding in findings {
         let place = finding.place.as_ref().map_or_else(|| "all files".to_owned(), at);
         let mut parts = vec![place, finding.severity.to_string()];
         let named = [&finding.object, &finding.path, &finding.rule];
-        parts.extend(named.into_iter().filter(|part| !part.is_empty()).cloned());
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}\n    {}", parts.join("  "), finding.message);
+        // What is said of a whole document names it as its place already.
+        let told = |part: &&String| part.is_empty() || parts[0].ends_with(part.as_str());
+        let named = named.into_iter().filter(|part| !told(part)).cloned().collect::<Vec<_>>();
+        parts.extend(named);
+        // The place stays on one line, for those who search in the output.
+        text += &(parts.join("  ") + "\n");
+        text += &wrap(&finding.message, width, "    ", "      ");
     }
-    let count =
-        |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let _ = writeln!(text, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
-    text
+    let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let errors = count(of(Severity::Error), "error");
+    let warnings = count(of(Severity::Warning), "warning");
+    text + &format!("{errors}, {warnings} in {}\n", count(validation.objects, "object"))
 }
 
 /// `pools.yaml:12 document 2`, with `item 3` for an item of a list.
@@ -119,10 +126,6 @@ fn at(place: &Place) -> String {
     let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
     let item = place.item.map(|item| format!(" item {item}")).unwrap_or_default();
     format!("{}{line} document {}{item}", place.file, place.document)
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -152,14 +155,14 @@ spec:
         std::fs::write(&file, documents.join("\n---\n")).unwrap();
         let validation = validate(std::slice::from_ref(&file)).unwrap();
         std::fs::remove_file(&file).unwrap();
-        let text = table(&validation.findings).replace(&file.display().to_string(), "FILE");
+        let text = table(&validation, usize::MAX).replace(&file.display().to_string(), "FILE");
         assert_eq!(text, printed);
         assert_eq!(exit_code(&validation), code, "{text}");
     }
 
     #[test]
     fn sound_objects_have_no_findings() {
-        check("sound", &[TEMPLATE, PROVISIONER], 0, "0 errors, 0 warnings\n");
+        check("sound", &[TEMPLATE, PROVISIONER], 0, "0 errors, 0 warnings in 2 objects\n");
     }
 
     #[test]
@@ -170,7 +173,7 @@ FILE:11 document 2  warning  Provisioner default  spec.ttlSecondsAfterempty  unk
     no such field; it is left out (did you mean ttlSecondsAfterEmpty?)
 FILE:11 document 2  error  Provisioner default  spec.weight  range
     101 is not between 1 and 100
-1 error, 1 warning
+1 error, 1 warning in 2 objects
 ";
         check("place", &[TEMPLATE, &pool], 1, printed);
     }
@@ -197,7 +200,7 @@ FILE:11 document 2  error  Provisioner default  spec.weight  range
         let printed = "\
 FILE:2 document 1  error  NodePool default  spec.providerRef.name  node-class-missing
     there is no AWSNodeTemplate named default; add it to the input or correct the name
-1 error, 0 warnings
+1 error, 0 warnings in 1 object
 ";
         check("class", &[PROVISIONER], 1, printed);
     }

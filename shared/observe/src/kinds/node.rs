@@ -4,7 +4,7 @@ use super::metadata::Metadata;
 use crate::wire::{Read, boolean, field, list, resources, text};
 use model::labels::{DO_NOT_CONSOLIDATE, DO_NOT_DISRUPT, EMPTINESS_TIMESTAMP, UNSCHEDULABLE_TAINT};
 use model::labels::{INSTANCE_TYPE, normalize};
-use model::{CapacityType, Effect, Labels, Node, Resources, Taint, Timestamp, labels};
+use model::{CapacityType, Effect, Labels, Node, Resources, Taint, Timestamp};
 use serde_json::Value;
 
 /// Reads a node; its price is found later.
@@ -110,18 +110,10 @@ impl Status {
     }
 }
 
-/// The instance type and capacity type that a node's labels tell; on demand unless they say otherwise.
-pub(crate) fn bought_as(own: &Labels) -> Option<(&str, CapacityType)> {
-    if own.get("eks.amazonaws.com/compute-type").is_some_and(|kind| kind == "fargate") {
+/// The instance type and capacity type that a node's labels tell; none of a Fargate node.
+pub(crate) fn bought_as(node: &Node) -> Option<(&str, CapacityType)> {
+    if node.label("eks.amazonaws.com/compute-type") == Some("fargate") {
         return None;
     }
-    let text = |key: &str| own.get(key).map(|value| value.to_ascii_lowercase().replace('_', "-"));
-    let keys = [labels::CAPACITY_TYPE, labels::EKS_CAPACITY_TYPE, "node.kubernetes.io/lifecycle"];
-    let told = keys.iter().find_map(|key| text(key));
-    let capacity_type = match told.as_deref() {
-        Some("spot") => CapacityType::Spot,
-        Some("reserved" | "capacity-block") => CapacityType::Reserved,
-        _ => CapacityType::OnDemand,
-    };
-    own.get(INSTANCE_TYPE).map(|name| (name.as_str(), capacity_type))
+    node.label(INSTANCE_TYPE).map(|name| (name, node.capacity_type()))
 }

@@ -56,6 +56,7 @@ struct Repack<'a> {
     saves_micro_usd_per_hour: Option<i64>,
     replaced_nodes: &'a [Arc<str>],
     kept_nodes: &'a [Arc<str>],
+    waiting_pods: usize,
 }
 
 impl<'a> Document<'a> {
@@ -93,9 +94,10 @@ impl<'a> Repack<'a> {
         Self {
             current_micro_usd_per_hour: repack.current,
             current_estimated: repack.estimated,
-            saves_micro_usd_per_hour: (answer.left_out() == 0).then_some(saves),
+            saves_micro_usd_per_hour: answer.is_comparable().then_some(saves),
             replaced_nodes: &repack.replaced,
             kept_nodes: &repack.kept,
+            waiting_pods: repack.waiting,
         }
     }
 }

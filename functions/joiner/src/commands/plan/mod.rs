@@ -1,10 +1,11 @@
 //! `joiner plan`.
 
+mod causes;
 mod document;
-mod style;
 mod table;
 mod yaml;
 
+use super::style::Style;
 use anyhow::{Context, bail};
 use catalog::Catalog;
 use document::Document;
@@ -68,6 +69,16 @@ impl Answer {
     fn left_out(&self) -> usize {
         self.plan.unschedulable.len() + self.dump.unreadable_pods.len()
     }
+
+    /// How many pods the plan had to find a place for.
+    fn pods(&self) -> usize {
+        self.planned.pods.iter().filter(|pod| pod.is_provisionable()).count()
+    }
+
+    /// Whether what runs now and what was planned hold the same pods, of which there are some.
+    fn is_comparable(&self) -> bool {
+        self.left_out() == 0 && self.pods() > 0
+    }
 }
 
 /// Runs the subcommand.
@@ -124,7 +135,7 @@ fn refuse_violations(answer: &Answer) -> anyhow::Result<()> {
 
 fn print(answer: &Answer, arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<()> {
     let text = match arguments.output {
-        Output::Table => table::render(answer, arguments.all, &style::Style::of_terminal()),
+        Output::Table => table::render(answer, arguments.all, &Style::of_terminal()),
         Output::Json => serde_json::to_string_pretty(&Document::of(answer))? + "\n",
         Output::Yaml => yaml::render(&serde_json::to_value(Document::of(answer))?),
     };

@@ -1,15 +1,23 @@
 //! The plan for people.
 
 use super::Answer;
-use super::style::Style;
-use model::{Launch, MicroUsdPerHour, PodId};
+use super::causes::causes;
+use crate::commands::layout::{align, count, more, shorten, title, widths, wrap};
+use crate::commands::style::Style;
+use model::pool::ApiVersion;
+use model::{CapacityType, Launch, MicroUsdPerHour, PodId};
 use observe::Severity;
+use planner::Repack;
 use std::collections::BTreeMap;
 
 /// Rows of nodes, unless all are asked for.
 const MOST_NODES: usize = 40;
 /// Findings, and groups of unschedulable pods, unless all are asked for.
 const MOST_FINDINGS: usize = 10;
+/// Reasons of one group of pods, unless all are asked for.
+const MOST_REASONS: usize = 5;
+/// Columns that pods' names need to say something.
+const LEAST_NAMES: usize = 20;
 /// Hours of a month, as AWS counts them.
 const HOURS_PER_MONTH: u64 = 730;
 
@@ -17,7 +25,7 @@ const HOURS_PER_MONTH: u64 = 730;
 pub(crate) fn render(answer: &Answer, all: bool, style: &Style) -> String {
     let limit = |most: usize| if all { usize::MAX } else { most };
     let sections = [
-        headline(answer),
+        headline(answer).lines().map(|line| wrap(line, style.width, "", "  ")).collect(),
         launches(answer, limit(MOST_NODES), style),
         by_type(answer, limit(MOST_NODES), style),
         placements(answer, limit(MOST_NODES), style),
@@ -31,24 +39,42 @@ pub(crate) fn render(answer: &Answer, all: bool, style: &Style) -> String {
 
 fn headline(answer: &Answer) -> String {
     let snapshot = &answer.planned;
-    let waiting = snapshot.pods.iter().filter(|pod| pod.is_provisionable()).count();
-    let pods = count(waiting, "pod");
-    let pools = count(snapshot.node_pools.len(), "node pool");
+    let pods = count(answer.pods(), "pod");
+    let built_in = snapshot.node_pools.iter().all(|pool| pool.api_version == ApiVersion::BuiltIn);
+    let noun = if built_in { "built-in node pool" } else { "node pool" };
+    let pools = count(snapshot.node_pools.len(), noun);
     let region = &snapshot.region;
+    let nodes = count(snapshot.nodes.len(), "node");
     match &answer.repack {
-        Some(repack) => {
-            let nodes = count(repack.replaced.len(), "node");
+        Some(repack) => repack_headline(answer, repack, &pools),
+        None if answer.pods() == 0 => format!(
+            "{region}: no pod waits for a node ({nodes}, {pools})\n\
+             Pass --repack to see what the pods that run would cost, packed anew.\n"
+        ),
+        None => format!("{region}: {pods} waiting, {nodes} there, {pools}\n"),
+    }
+}
+
+fn repack_headline(answer: &Answer, repack: &Repack, pools: &str) -> String {
+    let region = &answer.planned.region;
+    let nodes = count(repack.replaced.len(), "node");
+    let mut text = match (repack.replaced.len(), answer.pods()) {
+        (0, _) => format!("{region}: no node has a known price, so that none can be packed anew\n"),
+        (_, 0) => format!("{region}: {nodes}, but no pod runs there that could be packed anew\n"),
+        (_, pods) => {
+            let pods = count(pods, "pod");
             format!("{region}: {nodes} with {pods} packed anew from {pools}\n")
         }
-        None if waiting == 0 => format!(
-            "{region}: no pod waits for a node ({}, {pools})\nPass --repack to see what these pods would cost, packed anew.\n",
-            count(snapshot.nodes.len(), "node")
-        ),
-        None => format!(
-            "{region}: {pods} waiting, {} there, {pools}\n",
-            count(snapshot.nodes.len(), "node")
-        ),
-    }
+    };
+    let (pods, wait, is, them) = match repack.waiting {
+        0 => return text,
+        1 => ("1 pod".to_owned(), "waits", "is", "it"),
+        several => (format!("{several} pods"), "wait", "are", "them"),
+    };
+    text += &format!(
+        "{pods} {wait} already and {is} left out; `joiner plan` without --repack decides about {them}.\n"
+    );
+    text
 }
 
 fn launches(answer: &Answer, most: usize, style: &Style) -> String {
@@ -57,12 +83,11 @@ fn launches(answer: &Answer, most: usize, style: &Style) -> String {
         return String::new();
     }
     let mut rows =
-        vec![["NODE", "POOL", "TYPE", "ZONE", "BOUGHT", "$/H", "PODS", ""].map(String::from)];
+        vec![["NODE", "TYPE", "ZONE", "CAPACITY", "$/HOUR", "PODS", ""].map(String::from)];
     rows.extend(launches.iter().take(most).map(|launch| {
         let offering = &launch.offering;
         [
             launch.name.to_string(),
-            launch.node_pool.clone(),
             offering.instance_type.clone(),
             offering.zone.clone(),
             offering.capacity_type.to_string(),
@@ -71,13 +96,33 @@ fn launches(answer: &Answer, most: usize, style: &Style) -> String {
             String::new(),
         ]
     }));
-    let used = widths(&rows).iter().map(|width| width + 2).sum::<usize>();
-    for (row, launch) in rows.iter_mut().skip(1).zip(launches) {
-        row[7] = pod_names(&launch.pods, style.width.saturating_sub(used + 2));
-    }
+    let names = |launch: &Launch, room| pod_names(&launch.pods, room);
     let mut text = title(&format!("Launch {}", count(launches.len(), "node")), style);
-    text += &align(&rows, &[5, 6], style);
+    text += &with_names(&mut rows, &[4, 5], launches, names, style);
     text + &more(launches.len(), most, "nodes", style)
+}
+
+/// The table with names in its last column; where that has too little room they stand below each row.
+fn with_names<const N: usize, T>(
+    rows: &mut [[String; N]],
+    right: &[usize],
+    of: &[T],
+    names: impl Fn(&T, usize) -> String,
+    style: &Style,
+) -> String {
+    let used = widths(rows).iter().map(|width| width + 2).sum::<usize>();
+    let room = style.width.saturating_sub(used);
+    if room >= LEAST_NAMES {
+        for (row, item) in rows.iter_mut().skip(1).zip(of) {
+            row[N - 1] = names(item, room);
+        }
+        return align(rows, right, style);
+    }
+    let table = align(rows, right, style);
+    let mut lines = table.lines().map(|line| format!("{line}\n"));
+    let head = lines.next().unwrap_or_default();
+    let below = |item| format!("      {}\n", names(item, style.width.saturating_sub(6)));
+    head + &lines.zip(of).map(|(line, item)| line + &below(item)).collect::<String>()
 }
 
 /// Sums by pool, type and way of buying, where the list of nodes is cut.
@@ -94,7 +139,7 @@ fn by_type(answer: &Answer, most: usize, style: &Style) -> String {
         *sum += offering.price;
         *estimated |= offering.estimated;
     }
-    let mut rows = vec![["POOL", "TYPE", "BOUGHT", "NODES", "PODS", "$/H"].map(String::from)];
+    let mut rows = vec![["POOL", "TYPE", "CAPACITY", "NODES", "PODS", "$/HOUR"].map(String::from)];
     let mut groups = groups.into_iter().collect::<Vec<_>>();
     groups.sort_by_key(|(_, (_, _, sum, _))| std::cmp::Reverse(*sum));
     rows.extend(groups.into_iter().map(|((pool, name, way), (nodes, held, sum, estimated))| {
@@ -113,15 +158,15 @@ fn placements(answer: &Answer, most: usize, style: &Style) -> String {
     if nodes.is_empty() {
         return String::new();
     }
+    let nodes = nodes.into_iter().collect::<Vec<_>>();
     let mut rows = vec![["NODE", "PODS", ""].map(String::from)];
-    let room = style.width.saturating_sub(50);
-    rows.extend(
-        nodes.iter().take(most).map(|(node, pods)| {
-            [(*node).to_owned(), pods.len().to_string(), pod_names(pods, room)]
-        }),
-    );
+    let row = |(node, pods): &(&str, Vec<PodId>)| {
+        [(*node).to_owned(), pods.len().to_string(), String::new()]
+    };
+    rows.extend(nodes.iter().take(most).map(row));
     let heading = format!("{} on nodes that are there", count(answer.plan.placements.len(), "pod"));
-    let mut text = title(&heading, style) + &align(&rows, &[1], style);
+    let names = |(_, pods): &(&str, Vec<PodId>), room| pod_names(pods, room);
+    let mut text = title(&heading, style) + &with_names(&mut rows, &[1], &nodes, names, style);
     text += &more(nodes.len(), most, "nodes", style);
     text
 }
@@ -129,8 +174,7 @@ fn placements(answer: &Answer, most: usize, style: &Style) -> String {
 fn unschedulable(answer: &Answer, most: usize, style: &Style) -> String {
     let mut groups = BTreeMap::<Vec<String>, Vec<PodId>>::new();
     for left in &answer.plan.unschedulable {
-        let reasons = left.reasons.iter().map(ToString::to_string).collect();
-        groups.entry(reasons).or_default().push(left.pod.clone());
+        groups.entry(causes(&left.reasons)).or_default().push(left.pod.clone());
     }
     let unreadable = &answer.dump.unreadable_pods;
     if groups.is_empty() && unreadable.is_empty() {
@@ -142,7 +186,12 @@ fn unschedulable(answer: &Answer, most: usize, style: &Style) -> String {
     groups.sort_by_key(|(_, pods)| std::cmp::Reverse(pods.len()));
     for (reasons, pods) in groups.iter().take(most) {
         text += &format!("  {}\n", pod_names(pods, style.width.saturating_sub(4)));
-        reasons.iter().for_each(|reason| text += &wrap(reason, style.width, "    - ", "      "));
+        let shown = reasons.iter().take(MOST_REASONS.min(most));
+        shown.for_each(|reason| text += &wrap(reason, style.width, "    - ", "      "));
+        if reasons.len() > MOST_REASONS.min(most) {
+            text += &style
+                .dim(&format!("    - {} more (--all prints them)\n", reasons.len() - MOST_REASONS));
+        }
     }
     text += &more(groups.len(), most, "groups", style);
     if !unreadable.is_empty() {
@@ -176,7 +225,8 @@ fn findings(answer: &Answer, most: usize, style: &Style) -> String {
 
 fn cost(answer: &Answer, style: &Style) -> String {
     let cost = &answer.plan.cost;
-    if answer.plan.launches.is_empty() && answer.repack.is_none() {
+    let comparable = answer.repack.as_ref().is_some_and(|repack| !repack.replaced.is_empty());
+    if answer.plan.launches.is_empty() && !comparable {
         return String::new();
     }
     let mut rows = vec![["COST", "$/HOUR", "$/MONTH", ""].map(String::from)];
@@ -184,53 +234,95 @@ fn cost(answer: &Answer, style: &Style) -> String {
         [name, price(hour, estimated), month(hour, estimated), note]
     };
     if let Some(repack) = &answer.repack {
-        let name = format!("now, {}", count(repack.replaced.len(), "node"));
-        rows.push(row(name, repack.current, repack.estimated, String::new()));
+        let nodes = &answer.dump.snapshot.nodes;
+        let gone = nodes.iter().filter(|node| repack.replaced.binary_search(&node.name).is_ok());
+        let name = format!("now, {}", nodes_and_spot(gone.map(model::Node::capacity_type)));
+        // Nothing was packed: rows of zeros would read as a saving of everything.
+        let nothing = answer.plan.launches.is_empty() && !answer.is_comparable();
+        let note = if nothing { comparison(answer, repack) } else { String::new() };
+        rows.push(row(name, repack.current, repack.estimated, note));
+        if nothing {
+            return align(&rows, &[1, 2], style);
+        }
     }
     let planned = match &answer.repack {
-        Some(_) => format!("packed anew, {}", count(answer.plan.launches.len(), "node")),
+        Some(_) => {
+            let ways = answer.plan.launches.iter().map(|launch| launch.offering.capacity_type);
+            format!("packed anew, {}", nodes_and_spot(ways))
+        }
         None => "planned".to_owned(),
     };
-    let left = answer.left_out();
-    let change = answer.repack.as_ref().map(|repack| match left {
-        0 => change(repack.current, cost.planned),
-        left => format!("without {}: not comparable", count(left, "pod")),
-    });
+    let change = answer.repack.as_ref().map(|repack| comparison(answer, repack));
     rows.push(row(planned, cost.planned, cost.estimated, change.unwrap_or_default()));
     let gap = cost.planned.gap_basis_points(cost.lower_bound);
-    let gap = gap.map(|gap| format!("gap {}", percent(gap))).unwrap_or_default();
+    let above = |gap| match gap {
+        0 => "the plan costs no more".to_owned(),
+        gap => format!("the plan is {} above it", percent(gap)),
+    };
+    let gap = gap.map(above).unwrap_or_default();
     rows.push(row("lower bound".to_owned(), cost.lower_bound, cost.estimated, gap));
     align(&rows, &[1, 2], style)
 }
 
+/// `5 nodes, 2 spot`: moving to spot saves too, and must not pass for better packing.
+fn nodes_and_spot(ways: impl Iterator<Item = CapacityType>) -> String {
+    let ways = ways.collect::<Vec<_>>();
+    let spot = ways.iter().filter(|way| **way == CapacityType::Spot).count();
+    let spot = if spot > 0 { format!(", {spot} spot") } else { String::new() };
+    count(ways.len(), "node") + &spot
+}
+
+/// What packing anew saves, or why that cannot be said.
+fn comparison(answer: &Answer, repack: &Repack) -> String {
+    match (answer.left_out(), answer.pods()) {
+        (0, 0) => "no pod to compare by".to_owned(),
+        (0, _) => {
+            let estimated = repack.estimated || answer.plan.cost.estimated;
+            change(repack.current, answer.plan.cost.planned, estimated)
+        }
+        (left, _) => format!("not comparable: {} left out", count(left, "pod")),
+    }
+}
+
 /// How much less, or more, than now.
-fn change(now: MicroUsdPerHour, then: MicroUsdPerHour) -> String {
-    let share = |difference: MicroUsdPerHour| {
-        (difference.0 as u128 * 10_000).checked_div(u128::from(now.0)).map(|share| share as u64)
-    };
-    let (word, difference) = if then > now { ("costs", then - now) } else { ("saves", now - then) };
-    let more = if then > now { " more" } else { "" };
-    share(difference).map(|share| format!("{word} {}{more}", percent(share))).unwrap_or_default()
+fn change(now: MicroUsdPerHour, then: MicroUsdPerHour, estimated: bool) -> String {
+    if now == then {
+        return "as much as now".to_owned();
+    }
+    let (verb, more, difference) =
+        if then > now { ("costs", " more", then - now) } else { ("saves", "", now - then) };
+    let share = (u128::from(difference.0) * 10_000).checked_div(u128::from(now.0));
+    let share = share.map(|share| format!(" ({})", percent(share as u64))).unwrap_or_default();
+    let sum = month(difference, false);
+    format!("{verb} {}${sum} a month{more}{share}", if estimated { "~" } else { "" })
 }
 
 fn footnotes(answer: &Answer, style: &Style) -> String {
-    let estimated =
-        answer.plan.cost.estimated || answer.repack.as_ref().is_some_and(|r| r.estimated);
-    let mut notes = String::new();
-    if estimated {
-        notes += "~ estimated: a spot price is on-demand less the spot advisor's monthly average; a region without\n  \
-                  prices of its own takes us-east-1's.\n";
+    let mut notes = Vec::new();
+    if !cost(answer, &Style::PLAIN).is_empty() {
+        notes.push(format!(
+            "EC2 list prices in dollars, without discounts, volumes and traffic; a month has {HOURS_PER_MONTH} hours."
+        ));
+    }
+    if answer.plan.cost.estimated || answer.repack.as_ref().is_some_and(|r| r.estimated) {
+        notes.push(
+            "~ estimated: a spot price is on-demand less the spot advisor's monthly average; a region without \
+             prices of its own takes us-east-1's."
+                .to_owned(),
+        );
     }
     if let Some(repack) = answer.repack.as_ref().filter(|repack| !repack.kept.is_empty()) {
         let names = repack.kept.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let names = shorten(&names, style.width.saturating_sub(40));
-        notes += &format!("Left as they are, for their price is not known: {names}\n");
+        let (nodes, stay) =
+            (count(names.len(), "node"), if names.len() == 1 { "stays" } else { "stay" });
+        let names = shorten(&names, (2 * style.width).saturating_sub(80));
+        notes.push(format!(
+            "{nodes} of unknown price {stay} and {} in neither sum: {names}",
+            if repack.kept.len() == 1 { "is" } else { "are" }
+        ));
     }
-    if notes.is_empty() { notes } else { style.dim(notes.trim_end()) + "\n" }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    let lines = notes.iter().map(|note| wrap(note, style.width, "", "  ")).collect::<String>();
+    if lines.is_empty() { lines } else { style.dim(lines.trim_end()) + "\n" }
 }
 
 fn price(price: MicroUsdPerHour, estimated: bool) -> String {
@@ -245,84 +337,6 @@ fn percent(basis_points: u64) -> String {
     format!("{}.{:02}%", basis_points / 100, basis_points % 100)
 }
 
-fn title(text: &str, style: &Style) -> String {
-    style.bold(text) + "\n"
-}
-
-fn more(number: usize, most: usize, what: &str, style: &Style) -> String {
-    let left = number.saturating_sub(most);
-    let text = format!("  ... and {left} more {what} (--all prints them)\n");
-    if left > 0 { style.dim(&text) } else { String::new() }
-}
-
 fn pod_names(pods: &[PodId], room: usize) -> String {
     shorten(&pods.iter().map(ToString::to_string).collect::<Vec<_>>(), room)
-}
-
-/// As many names as fit, and how many more there are; at least the beginning of one.
-fn shorten(names: &[String], room: usize) -> String {
-    let mut text = String::new();
-    for (index, name) in names.iter().enumerate() {
-        let left = names.len() - index - 1;
-        let rest = if left > 0 { format!(", +{left}") } else { String::new() };
-        let separator = if index > 0 { ", " } else { "" };
-        let length = text.chars().count() + separator.len() + name.chars().count() + rest.len();
-        if index > 0 && length > room {
-            return format!("{text}, +{}", left + 1);
-        }
-        text += separator;
-        text += &clip(name, room.saturating_sub(rest.len()).max(12));
-    }
-    text
-}
-
-/// A text over as many lines as it needs, the first behind `head`, the others behind `rest`.
-fn wrap(text: &str, width: usize, head: &str, rest: &str) -> String {
-    let mut lines = head.to_owned();
-    let mut column = head.len();
-    for (index, word) in text.split(' ').enumerate() {
-        let length = word.chars().count();
-        if index > 0 && column + 1 + length > width {
-            lines += "\n";
-            lines += rest;
-            column = rest.len();
-        } else if index > 0 {
-            lines += " ";
-            column += 1;
-        }
-        lines += word;
-        column += length;
-    }
-    lines + "\n"
-}
-
-fn clip(name: &str, room: usize) -> String {
-    if name.chars().count() <= room {
-        return name.to_owned();
-    }
-    name.chars().take(room.saturating_sub(1)).chain(['…']).collect()
-}
-
-fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
-    std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
-    })
-}
-
-/// Columns side by side, those of `right` flush right; the first row is the heading.
-fn align<const N: usize>(rows: &[[String; N]], right: &[usize], style: &Style) -> String {
-    let widths = widths(rows);
-    let cell = |(column, text): (usize, &String)| {
-        let pad = " ".repeat(widths[column] - text.chars().count());
-        if right.contains(&column) { format!("{pad}{text}") } else { format!("{text}{pad}") }
-    };
-    let line = |row: &[String; N]| {
-        let cells = row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ");
-        format!("  {}", cells.trim_end())
-    };
-    let lines = rows
-        .iter()
-        .enumerate()
-        .map(|(index, row)| if index == 0 { style.dim(&line(row)) } else { line(row) });
-    lines.map(|line| line + "\n").collect()
 }

@@ -1,7 +1,6 @@
 use super::*;
 use clap::Parser;
 use serde_json::{Value, json};
-use style::Style;
 
 #[derive(Parser)]
 struct Command {
@@ -115,6 +114,48 @@ fn savings_are_not_told_while_pods_are_left_out() {
     assert!(text.contains("not comparable") && !text.contains("saves"), "{text}");
 }
 
+/// The table of a fixture, for a terminal of this width.
+fn table(names: &[&str], repack: bool, width: usize) -> String {
+    let files = names.iter().map(|name| fixture(name)).collect::<Vec<_>>();
+    let mut style = Style::PLAIN;
+    style.width = width;
+    table::render(&read(&files, repack), false, &style)
+}
+
+fn check_says(text: &str, wanted: &[&str], unwanted: &[&str]) {
+    let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    wanted.iter().for_each(|part| assert!(plain.contains(part), "no {part:?} in {text}"));
+    unwanted.iter().for_each(|part| assert!(!plain.contains(part), "{part:?} in {text}"));
+}
+
+#[test]
+fn a_comparison_is_told_for_the_same_pods_only() {
+    let wanted = [
+        "6 nodes with 13 pods packed anew from 3 built-in node pools",
+        "1 pod waits already and is left out; `joiner plan` without --repack decides about it.",
+        "saves ~$",
+        "a month (",
+        "without discounts, volumes and traffic",
+    ];
+    check_says(&table(&["node-groups.yaml"], true, 100), &wanted, &["not comparable", "report"]);
+    let wanted = ["not comparable: 2 pods left out", "1 node of unknown price stays", "fargate-"];
+    check_says(&table(&["v1.yaml"], true, 100), &wanted, &["saves"]);
+    let wanted = ["no pod runs there", "no pod to compare by", "2 pods wait already and are"];
+    check_says(&table(&["gen3.yaml"], true, 100), &wanted, &["saves"]);
+    let wanted = ["no node has a known price", "2 nodes of unknown price stay and are in neither"];
+    check_says(&table(&["broken.yaml"], true, 100), &wanted, &["COST", "saves"]);
+    let document = document(&read(&[fixture("gen3.yaml")], true));
+    assert_eq!(document["repack"]["savesMicroUsdPerHour"], Value::Null);
+    assert_eq!(document["repack"]["waitingPods"], 2);
+}
+
+#[test]
+fn pods_are_named_below_their_node_where_there_is_no_room_beside_it() {
+    let (wide, narrow) = (table(&["gen3.yaml"], false, 100), table(&["gen3.yaml"], false, 80));
+    check_says(&wide, &["1 jupyter-pods/hatchery-notebook"], &[]);
+    assert!(narrow.contains("\n      jupyter-pods/hatchery-notebook\n"), "{narrow}");
+}
+
 #[test]
 fn the_order_of_the_input_does_not_matter() {
     let files = [fixture("gen3.yaml"), fixture("v1.yaml")];
@@ -151,12 +192,15 @@ fn yaml_says_the_same_as_json() {
 
 #[test]
 fn tables_keep_to_their_width() {
-    for name in ["gen3.yaml", "broken.yaml"] {
-        let text = table::render(&read(&[fixture(name)], false), true, &Style::PLAIN);
-        // Words that cannot be broken, such as paths, may stand out.
-        let wide = |line: &&str| line.chars().count() > 100 && line.trim_start().contains(' ');
-        let wide = text.lines().filter(wide).filter(|line| !line.contains("/fixtures/"));
-        assert_eq!(wide.collect::<Vec<_>>(), Vec::<&str>::new());
+    for name in ["gen3.yaml", "broken.yaml", "v1.yaml", "node-groups.yaml"] {
+        for (width, repack) in [(80, false), (80, true), (100, false), (120, true)] {
+            let text = table(&[name], repack, width);
+            // Words that cannot be broken, such as paths, may stand out.
+            let wide =
+                |line: &&str| line.chars().count() > width && line.trim_start().contains(' ');
+            let wide = text.lines().filter(wide).filter(|line| !line.contains("/fixtures/"));
+            assert_eq!(wide.collect::<Vec<_>>(), Vec::<&str>::new());
+        }
     }
 }
 

@@ -14,11 +14,13 @@ impl Style {
     /// Without colours, 100 columns wide.
     pub(crate) const PLAIN: Self = Self { colours: false, width: 100 };
 
-    /// Colours on a terminal, unless `NO_COLOR` is set; `COLUMNS` tells the width.
+    /// Colours on a terminal, unless `NO_COLOR` is set; `COLUMNS` or else the terminal tells the width.
     pub(crate) fn of_terminal() -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let colours = std::io::stdout().is_terminal() && set("NO_COLOR").is_none();
         let columns = set("COLUMNS").and_then(|columns| columns.parse::<usize>().ok());
+        let columns =
+            columns.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()));
         let width = columns.unwrap_or(Self::PLAIN.width).clamp(80, 200);
         Self { colours, width }
     }
