@@ -7,6 +7,7 @@ use crate::finding::{DumpFinding, Severity};
 use crate::kinds::node;
 use model::labels::{ARCH, CAPACITY_TYPE, EKS_CAPACITY_TYPE, EKS_NODE_GROUP, OS};
 use model::pool::{ApiVersion, Disruption};
+use model::resources::CPU;
 use model::{
     CapacityType, Effect, Labels, Node, NodeClass, NodePool, Operator, PodSpec, Requirement,
     Requirements, Resources, Snapshot, Taint, labels,
@@ -25,6 +26,8 @@ const LONGEST_NAME: usize = 50;
 const USUAL_ARCH: &str = "amd64";
 /// Karpenter's getting-started categories.
 const USUAL_CATEGORIES: [&str; 3] = ["c", "m", "r"];
+/// The vCPUs of the largest node that a built-in pool buys where nothing asks for more.
+const USUAL_CPU: i64 = 64;
 
 /// Adds built-in pools to a cluster without any. The nodes' prices must be known already: only nodes with one are looked at.
 pub(crate) fn add(snapshot: &mut Snapshot, findings: &mut Vec<DumpFinding>) {
@@ -34,14 +37,19 @@ pub(crate) fn add(snapshot: &mut Snapshot, findings: &mut Vec<DumpFinding>) {
     let mut groups = groups(snapshot);
     findings.extend(merge_smallest(&mut groups));
     let names = names(&groups);
-    let pools = names.into_iter().zip(&groups).map(|(name, (key, group))| pool(name, key, group));
+    let asked = snapshot.pods.iter().map(|pod| pod.spec.requests.get(CPU));
+    let largest_pod = asked.max().unwrap_or(0) / 1000 + 1;
+    let pools = names
+        .into_iter()
+        .zip(&groups)
+        .map(|(name, (key, group))| pool(name, key, group, largest_pod));
     let mut pools = pools.collect::<Vec<_>>();
     pools.sort_by(|a, b| a.name.cmp(&b.name));
     let described = pools.iter().map(describe).collect::<Vec<_>>().join(", ");
     let (noun, verb) = if pools.len() == 1 { ("pool", "stands") } else { ("pools", "stand") };
     let message = format!(
         "the input has no node pool; the built-in {noun} {described} {verb} in: linux on Nitro instances, no bare \
-         metal, and where nothing else is told {USUAL_ARCH}, on-demand, categories c m r"
+         metal, none above {USUAL_CPU} vCPUs unless nodes or pods are that large, and where nothing else is told {USUAL_ARCH}, on-demand, categories c m r"
     );
     findings.push(DumpFinding::general(Severity::Note, "pool-built-in", message));
     snapshot.node_pools = pools;
@@ -64,6 +72,8 @@ struct Group {
     ways: BTreeSet<CapacityType>,
     /// Instance types without their sizes: `m5`, `inf2`.
     families: BTreeSet<String>,
+    /// The vCPUs of the largest node.
+    largest: i64,
 }
 
 impl Group {
@@ -73,6 +83,7 @@ impl Group {
         self.arches.extend(node.label(ARCH).map(str::to_owned));
         self.ways.insert(way);
         self.families.extend(name.split('.').next().map(str::to_owned));
+        self.largest = self.largest.max(node.capacity.get(CPU) / 1000);
     }
 
     fn merge(&mut self, other: Self) {
@@ -80,6 +91,7 @@ impl Group {
         self.arches.extend(other.arches);
         self.ways.extend(other.ways);
         self.families.extend(other.families);
+        self.largest = self.largest.max(other.largest);
     }
 }
 
@@ -247,7 +259,7 @@ fn clip(name: &str, most: usize) -> String {
 }
 
 /// A pool like Karpenter's getting-started one, widened to what the group's nodes are.
-fn pool(name: String, key: &Key, group: &Group) -> NodePool {
+fn pool(name: String, key: &Key, group: &Group, largest_pod: i64) -> NodePool {
     NodePool {
         name,
         api_version: ApiVersion::BuiltIn,
@@ -255,7 +267,7 @@ fn pool(name: String, key: &Key, group: &Group) -> NodePool {
         node_class: DEFAULT_POOL.to_owned(),
         labels: key.labels.clone(),
         annotations: Labels::new(),
-        requirements: Requirements::from_list(&requirements(key, group)),
+        requirements: Requirements::from_list(&requirements(key, group, largest_pod)),
         min_values: Vec::new(),
         taints: key.taints.clone(),
         startup_taints: Vec::new(),
@@ -270,7 +282,7 @@ fn pool(name: String, key: &Key, group: &Group) -> NodePool {
     }
 }
 
-fn requirements(key: &Key, group: &Group) -> [Requirement; 7] {
+fn requirements(key: &Key, group: &Group, largest_pod: i64) -> [Requirement; 8] {
     let instance = |key: &str| format!("{}instance-{key}", labels::INSTANCE_LABEL_PREFIX);
     let generation = oldest_generation(group).saturating_sub(1).to_string();
     [
@@ -280,9 +292,15 @@ fn requirements(key: &Key, group: &Group) -> [Requirement; 7] {
         Requirement::new(&instance("category"), Operator::In, categories(group)),
         Requirement::new(&instance("generation"), Operator::Gt, [generation]),
         Requirement::new(&instance("hypervisor"), Operator::In, hypervisors(group)),
+        Requirement::new(&instance("cpu"), Operator::Lte, [most_cpu(group, largest_pod)]),
         // Burstable types of these sizes hold little but the daemons.
         Requirement::new(&instance("size"), Operator::NotIn, ["nano", "micro", "small"]),
     ]
+}
+
+/// 64 vCPUs, so that not too much hangs on one node, or what the largest node has, or twice what the largest pod asks for.
+fn most_cpu(group: &Group, largest_pod: i64) -> String {
+    USUAL_CPU.max(group.largest).max(largest_pod * 2).to_string()
 }
 
 /// What the nodes run on: images may be made for that alone.
