@@ -60,8 +60,10 @@ pub(crate) fn improve(
     let guide = Guide::new(problem, nodes, values);
     let mut sequence = Sequence::new(0x4A4F_494E_4552);
     let mut price = problem.price(nodes);
-    while work.remains() && price > bound {
+    let mut idle = 0;
+    while work.remains() && price > bound && idle < patience(nodes.len()) {
         work.spend(problem.items.len());
+        idle += 1;
         let ruined = ruin(nodes, &mut sequence);
         let old = ruined.iter().map(|at| problem.kinds[nodes[*at].kind].price).sum::<u64>();
         let mut left = vec![0; problem.items.len()];
@@ -70,10 +72,16 @@ pub(crate) fn improve(
         }
         let recreated = guide.recreate(left, old, &mut sequence, work);
         if let Some((new, recreated)) = recreated.filter(|(new, _)| *new <= old) {
+            idle = if new < old { 0 } else { idle };
             price = price - old + new;
             replace(nodes, ruined, recreated);
         }
     }
+}
+
+/// How many rounds in a row may bring nothing: the more nodes, the more choices there are to try.
+fn patience(nodes: usize) -> usize {
+    1000 + 200 * nodes
 }
 
 /// Up to five nodes, by index, ascending.
