@@ -6,8 +6,8 @@ use model::pool::ApiVersion;
 use model::taints::untolerated;
 use model::volume::Volume;
 use model::{
-    Labels, Launch, Node, NodeClaim, NodePool, Plan, Pod, PodSpec, Resources, Snapshot, Taint,
-    labels,
+    Labels, Launch, Node, NodeClaim, NodePool, Plan, Pod, PodSpec, Requirement, Resources,
+    Snapshot, Taint, labels,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +25,9 @@ pub(super) struct Host<'a> {
     pub(super) running: Vec<&'a Pod>,
     /// Pods that the plan puts on it.
     pub(super) planned: Vec<&'a Pod>,
-    volumes: Arc<BTreeMap<(String, String), &'a Volume>>,
+    volumes: Volumes<'a>,
+    /// The hostnames of nodes that stay: to these, local volumes tie.
+    hostnames: Arc<BTreeSet<String>>,
 }
 
 /// All hosts.
@@ -61,6 +63,10 @@ pub(super) fn hosts<'a>(
                 .add(&launch.name, "is launched from a pool or type that is not in the snapshot"),
         }
     }
+    let staying = snapshot.nodes.iter().filter(|node| !node.deleting);
+    let names = staying.filter_map(|node| node.label(labels::HOSTNAME).map(str::to_owned));
+    let names = Arc::new(names.collect::<BTreeSet<_>>());
+    hosts.iter_mut().for_each(|host| host.hostnames = names.clone());
     hosts
 }
 
@@ -99,6 +105,7 @@ fn of_node<'a>(
         running,
         planned: Vec::new(),
         volumes: volumes.clone(),
+        hostnames: Arc::default(),
     }
 }
 
@@ -123,7 +130,6 @@ fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<
     all.entry(labels::NODE_POOL.to_owned()).or_insert_with(|| claim.pool.clone());
     // Every node has a hostname of its own, whatever it will be.
     all.entry(labels::HOSTNAME.to_owned()).or_insert_with(|| claim.name.to_string());
-    all.entry(labels::HOSTNAME.to_owned()).or_insert_with(|| claim.name.to_string());
     let taints =
         claim.taints.iter().filter(|taint| !goes_by_itself(taint)).cloned().collect::<Vec<_>>();
     let daemons = daemons(snapshot, &claim.name, &all, &taints);
@@ -137,6 +143,7 @@ fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<
         running: Vec::new(),
         planned: Vec::new(),
         volumes: volumes.clone(),
+        hostnames: Arc::default(),
     }
 }
 
@@ -162,6 +169,7 @@ fn of_launch<'a>(
         running: Vec::new(),
         planned: Vec::new(),
         volumes: volumes.clone(),
+        hostnames: Arc::default(),
     })
 }
 
@@ -306,10 +314,14 @@ impl Host<'_> {
         }
         for volume in self.volumes_of(pod) {
             let zonal = |term: &&model::pod::NodeSelectorTerm| {
-                let mut requirements = term
-                    .requirements
-                    .iter()
-                    .filter(|requirement| requirement.key != labels::HOSTNAME || !volume.local);
+                let lost = |requirement: &&Requirement| {
+                    let is_there = |name: &String| requirement.value_set().allows(Some(name));
+                    volume.local
+                        && requirement.key == labels::HOSTNAME
+                        && !self.hostnames.iter().any(is_there)
+                };
+                let mut requirements =
+                    term.requirements.iter().filter(|requirement| !lost(requirement));
                 requirements.all(|requirement| requirement.matches(&self.labels))
             };
             if !volume.node_affinity.is_empty()

@@ -5,7 +5,7 @@
 use super::Findings;
 use super::hosts::Host;
 use model::pod::{PodAffinityTerm, WhenUnsatisfiable};
-use model::{LabelSelector, Labels, Pod, PodSpec};
+use model::{LabelSelector, Labels, Pod, PodId, PodSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ enum Scope<'a> {
 /// How many pods a selector finds in each domain, by namespace, selector, key and scope.
 type Key<'a> = (&'a str, &'a LabelSelector, &'a str, Scope<'a>);
 
+#[derive(Clone)]
 struct Counter<'a, 'h> {
     hosts: &'h [Host<'a>],
     /// Pods selected, by term and domain.
@@ -35,16 +36,44 @@ struct Counter<'a, 'h> {
     eligible: BTreeMap<*const PodSpec, Vec<bool>>,
 }
 
-/// Binds the planned pods in a fair order and reports those that no order found binds.
+/// Binds the planned pods in several fair orders and reports those that no order found binds.
 pub(super) fn check(hosts: &[Host<'_>], findings: &mut Findings) {
-    let mut counter = Counter::new(hosts);
+    let counter = Counter::new(hosts);
     if counter.selected.is_empty() {
         return;
     }
+    let turns = in_turns(hosts);
+    let important = |pod: &Pod| std::cmp::Reverse(pod.spec.priority);
+    let ranks: [&dyn Fn(&Pod) -> (std::cmp::Reverse<i32>, bool); 3] =
+        [&|_| (std::cmp::Reverse(0), false), &|pod| (important(pod), false), &|pod| {
+            (std::cmp::Reverse(0), spread_keys(pod).next().is_none())
+        }];
+    let mut fewest: Option<Vec<(PodId, String)>> = None;
+    for rank in ranks {
+        let mut waiting = turns.clone();
+        waiting.sort_by_key(|(pod, _)| rank(pod));
+        let refused = bind_all(hosts, counter.clone(), waiting);
+        if fewest.as_ref().is_none_or(|fewest| refused.len() < fewest.len()) {
+            fewest = Some(refused);
+        }
+        if fewest.as_ref().is_some_and(Vec::is_empty) {
+            return;
+        }
+    }
+    for (pod, problem) in fewest.unwrap_or_default() {
+        findings.add(pod, problem);
+    }
+}
+
+/// Binds pods until none of the rest can be; returns those, and why.
+fn bind_all<'a>(
+    hosts: &[Host<'a>],
+    mut counter: Counter<'a, '_>,
+    mut waiting: Vec<(&'a Pod, usize)>,
+) -> Vec<(PodId, String)> {
     for (at, host) in hosts.iter().enumerate() {
         host.running.iter().for_each(|pod| counter.bind(pod, at));
     }
-    let mut waiting = in_turns(hosts);
     loop {
         let before = waiting.len();
         waiting.retain(|(pod, host)| {
@@ -58,10 +87,11 @@ pub(super) fn check(hosts: &[Host<'_>], findings: &mut Findings) {
             break;
         }
     }
-    for (pod, host) in waiting {
+    let problem = |(pod, host): (&'a Pod, usize)| {
         let rule = counter.refuses(pod, host).unwrap_or_default();
-        findings.add(&pod.id, format!("cannot be bound to {}: {rule}", hosts[host].name));
-    }
+        (pod.id.clone(), format!("cannot be bound to {}: {rule}", hosts[host].name))
+    };
+    waiting.into_iter().map(problem).collect()
 }
 
 /// The planned pods, taking turns among zones and nodes, so that spreads fill evenly.

@@ -246,9 +246,12 @@ impl<'a> Candidates<'a> {
     /// The candidates that meet one of the terms.
     pub(crate) fn any_of(&self, terms: &[NodeSelectorTerm], atoms: &mut Atoms) -> Bitset {
         let mut any = Bitset::new(self.list.len());
-        let labelled =
-            |term: &&NodeSelectorTerm| term.fields.is_empty() && !term.requirements.is_empty();
-        for term in terms.iter().filter(labelled) {
+        // A new node has none of the names that are there.
+        let open = |term: &&NodeSelectorTerm| {
+            let empty = term.fields.is_empty() && term.requirements.is_empty();
+            !empty && term.fields.iter().all(|field| field.operator == Operator::NotIn)
+        };
+        for term in terms.iter().filter(open) {
             let mut all = Bitset::full(self.list.len());
             for requirement in &term.requirements {
                 all.intersect(atoms.get(self, requirement));

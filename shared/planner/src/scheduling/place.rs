@@ -9,7 +9,7 @@ use super::dimensions::{fits, take};
 use super::limits::Limits;
 use super::open::Open;
 use super::slots::Slot;
-use super::topology::{Level, Topology};
+use super::topology::{Level, Terms, Topology};
 use crate::packing::bitset::Bitset;
 use crate::packing::problem::how_many;
 use model::{Pod, Reason, Unschedulable};
@@ -59,13 +59,27 @@ impl<'a> Placer<'a, '_> {
                 self.classes[class].pods.iter().copied().filter(|pod| !done.contains_key(&pod.id));
             (class, pods.collect::<Vec<_>>())
         };
-        let queue =
-            (0..self.classes.len()).map(|class| rest(class, &bought_for)).collect::<Vec<_>>();
+        let mut order = (0..self.classes.len()).collect::<Vec<_>>();
+        order.sort_by_key(|class| self.turn_of(*class));
+        let queue = order.into_iter().map(|class| rest(class, &bought_for)).collect::<Vec<_>>();
         let (exact, others): (Vec<_>, Vec<_>) =
             queue.into_iter().partition(|(class, _)| bound[*class]);
         self.place_all(exact, true);
         self.close_open();
         self.place_all(others, false);
+    }
+
+    /// Among equally important classes, those that count in a spread which they do not have come first:
+    /// a spread that is placed when all are counted holds in whatever order the kube-scheduler binds.
+    fn turn_of(&self, class: usize) -> (std::cmp::Reverse<i32>, bool, bool) {
+        let class = &self.classes[class];
+        let counted = self.counted_elsewhere(&class.terms);
+        (std::cmp::Reverse(class.spec.priority), !counted, !class.terms.spreads.is_empty())
+    }
+
+    fn counted_elsewhere(&self, terms: &Terms) -> bool {
+        let own = |term: &usize| terms.spreads.iter().any(|(spread, _)| spread == term);
+        terms.matches.iter().any(|term| self.topology.is_spread(*term) && !own(term))
     }
 
     /// The room on slots that some class could use, before anything is placed.
@@ -318,7 +332,8 @@ impl<'a> Placer<'a, '_> {
         let (wanted, found) = (&self.classes[class], &self.slots[slot]);
         let host = || Reason::PodAntiAffinity { topology_key: model::labels::HOSTNAME.to_owned() };
         let free = fits(&wanted.size, &found.room) && found.ports_free(&wanted.spec.host_ports);
-        if !free || !found.can_attach(&wanted.attachments) {
+        let domain = found.has_hostname() || !self.topology.needs_hostname(&wanted.terms);
+        if !free || !domain || !found.can_attach(&wanted.attachments) {
             return Err(host());
         }
         self.topology.admits(&wanted.terms, Level::Host, slot, &[])?;

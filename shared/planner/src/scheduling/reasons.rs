@@ -123,7 +123,8 @@ fn meeting(
 fn display(terms: &[NodeSelectorTerm]) -> String {
     let term = |term: &NodeSelectorTerm| {
         let all = term.requirements.iter().chain(&term.fields).map(Requirement::to_string);
-        all.collect::<Vec<_>>().join(" and ")
+        let all = all.collect::<Vec<_>>().join(" and ");
+        if all.is_empty() { "an empty term, which matches no node".to_owned() } else { all }
     };
     terms.iter().map(term).collect::<Vec<_>>().join(", or ")
 }

@@ -32,6 +32,8 @@ pub(crate) struct Slot<'a> {
     pub(crate) usable: bool,
     /// Whether it is set up.
     initialized: bool,
+    /// Whether it has the label of the hostname, or will have it.
+    hostname: bool,
     /// The pods that it was bought for.
     pub(crate) nominated: BTreeSet<&'a PodId>,
     /// The pool that it counts for.
@@ -81,6 +83,11 @@ impl<'a> Slot<'a> {
                 && !model::taints::tolerates(&spec.tolerations, taint)
         };
         weights.sum::<i64>() - 100 * self.taints.iter().filter(soft).count() as i64
+    }
+
+    /// Whether the node is a domain of rules over hostnames: without the label the kube-scheduler lets no such pod onto it.
+    pub(crate) fn has_hostname(&self) -> bool {
+        self.hostname
     }
 
     /// Whether the ports are free.
@@ -171,6 +178,7 @@ fn node_slot<'a>(
         attachable: &[],
         usable: !node.deleting && !node.unschedulable && !claim.is_some_and(|claim| claim.deleting),
         initialized,
+        hostname: node.label(labels::HOSTNAME).is_some(),
         nominated: claim.map(|claim| claim.nominated.iter().collect()).unwrap_or_default(),
         pool: node.pool(),
         capacity: &node.capacity,
@@ -211,6 +219,7 @@ fn claim_slot<'a>(
         attachable: &[],
         usable: !claim.deleting,
         initialized: false,
+        hostname: true,
         nominated: claim.nominated.iter().collect(),
         pool: Some(&claim.pool),
         capacity: &claim.capacity,

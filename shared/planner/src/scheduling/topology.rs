@@ -203,6 +203,17 @@ impl<'a> Topology<'a> {
         own.chain(&terms.matches).any(|term| self.level(*term) == Level::Zone)
     }
 
+    /// Whether the term is a spread's: only these heed where the pod itself may be.
+    pub(crate) fn is_spread(&self, term: usize) -> bool {
+        self.terms[term].filter.is_some()
+    }
+
+    /// Whether the class may be only on nodes that have the label of the hostname.
+    pub(crate) fn needs_hostname(&self, terms: &Terms) -> bool {
+        let mut own = terms.spreads.iter().map(|(term, _)| term).chain(&terms.affinities);
+        own.any(|term| self.level(*term) == Level::Host)
+    }
+
     /// Whether the class has a required affinity to pods of its own node.
     pub(crate) fn follows(&self, terms: &Terms) -> bool {
         terms.affinities.iter().any(|term| self.level(*term) == Level::Host)

@@ -1,9 +1,10 @@
 //! Where a pod's bound volumes let it be.
 
+use model::labels::HOSTNAME;
 use model::pod::{NodeSelectorTerm, PodVolume};
 use model::reason::Unsupported;
 use model::volume::{Volume, VolumeClaim};
-use model::{Pod, Reason, Snapshot};
+use model::{Pod, Reason, Requirement, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For each volume the places where it can be used: alternatives, of which one must match.
@@ -17,6 +18,8 @@ pub(crate) struct Volumes<'a> {
     /// By namespace and name.
     claims: BTreeMap<&'a str, BTreeMap<&'a str, &'a VolumeClaim>>,
     volumes: BTreeMap<&'a str, &'a Volume>,
+    /// The nodes that stay.
+    hostnames: BTreeSet<&'a str>,
 }
 
 impl<'a> Volumes<'a> {
@@ -27,7 +30,9 @@ impl<'a> Volumes<'a> {
             claims.entry(&claim.namespace).or_default().insert(&claim.name, claim);
         }
         let volumes = snapshot.volumes.iter().map(|volume| (volume.name.as_str(), volume));
-        Self { claims, volumes: volumes.collect() }
+        let staying = snapshot.nodes.iter().filter(|node| !node.deleting);
+        let hostnames = staying.filter_map(|node| node.label(HOSTNAME)).collect();
+        Self { claims, volumes: volumes.collect(), hostnames }
     }
 
     fn claim(&self, namespace: &str, name: &str) -> Option<&'a VolumeClaim> {
@@ -82,10 +87,27 @@ impl<'a> Volumes<'a> {
             .get(volume.as_str())
             .ok_or_else(|| broken("its volume is not in the snapshot"))?;
         Ok(if volume.local {
-            without_hostname(&volume.node_affinity)
+            self.without_lost_nodes(&volume.node_affinity)
         } else {
             volume.node_affinity.clone()
         })
+    }
+
+    /// A local volume ties its pod to a node that is there; one that is gone is no reason against a new node,
+    /// for the pod could not run anywhere else either (Karpenter leaves such hostnames out too).
+    fn without_lost_nodes(&self, terms: &[NodeSelectorTerm]) -> Vec<NodeSelectorTerm> {
+        let there = |requirement: &Requirement| {
+            let set = requirement.value_set();
+            requirement.key != HOSTNAME || self.hostnames.iter().any(|name| set.allows(Some(name)))
+        };
+        let kept = |term: &NodeSelectorTerm| NodeSelectorTerm {
+            requirements: term.requirements.iter().filter(|r| there(r)).cloned().collect(),
+            fields: term.fields.clone(),
+        };
+        let terms = terms.iter().map(kept).collect::<Vec<_>>();
+        let anywhere =
+            |term: &NodeSelectorTerm| term.requirements.is_empty() && term.fields.is_empty();
+        if terms.iter().any(anywhere) { Vec::new() } else { terms }
     }
 }
 
@@ -93,25 +115,5 @@ fn claim_name(pod: &Pod, volume: &PodVolume) -> String {
     match volume {
         PodVolume::Claim(name) => name.clone(),
         PodVolume::Ephemeral { volume, .. } => format!("{}-{volume}", pod.id.name),
-    }
-}
-
-/// A local volume's hostname is no reason against a new node: the pod could not run anywhere else either.
-fn without_hostname(terms: &[NodeSelectorTerm]) -> Vec<NodeSelectorTerm> {
-    let kept = |term: &NodeSelectorTerm| {
-        let requirements = term
-            .requirements
-            .iter()
-            .filter(|requirement| requirement.key != model::labels::HOSTNAME);
-        NodeSelectorTerm {
-            requirements: requirements.cloned().collect(),
-            fields: term.fields.clone(),
-        }
-    };
-    let terms = terms.iter().map(kept).collect::<Vec<_>>();
-    if terms.iter().any(|term| term.requirements.is_empty() && term.fields.is_empty()) {
-        Vec::new()
-    } else {
-        terms
     }
 }

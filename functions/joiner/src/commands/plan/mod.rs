@@ -91,7 +91,8 @@ fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<Exi
     let options = DumpOptions { region: arguments.region.clone(), ..DumpOptions::default() };
     let dump = observe::read_dump(&arguments.file, &catalog, &options)?;
     if dump.objects == 0 {
-        let cause = dump.findings.first().map(|finding| format!(": {finding}")).unwrap_or_default();
+        let cause = dump.findings.iter().find(|finding| finding.place.is_some());
+        let cause = cause.map(|finding| format!(": {finding}")).unwrap_or_default();
         bail!("the input has no Kubernetes object that can be read{cause}");
     }
     let answer = answer(dump, arguments.repack);
