@@ -3,11 +3,17 @@
 use super::Findings;
 use super::hosts::launch_labels;
 use model::{Alternative, InstanceType, Launch, NodePool, Offering, Plan, Resources, Snapshot};
+use std::collections::BTreeSet;
 
 /// Checks every launch, the limits of every pool, and the sum of the prices.
 pub(super) fn check(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
+    // Many launches share their offerings, so each is looked at once for its pool and labels.
+    let mut seen = BTreeSet::new();
     for launch in &plan.launches {
-        check_launch(snapshot, launch, findings);
+        let mut offerings = vec![&launch.offering];
+        offerings.extend(&launch.alternatives);
+        offerings.retain(|offering| seen.insert((&launch.node_pool, &launch.labels, *offering)));
+        check_launch(snapshot, launch, &offerings, findings);
     }
     for pool in &snapshot.node_pools {
         check_limits(snapshot, plan, pool, findings);
@@ -24,7 +30,12 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
     }
 }
 
-fn check_launch(snapshot: &Snapshot, launch: &Launch, findings: &mut Findings) {
+fn check_launch(
+    snapshot: &Snapshot,
+    launch: &Launch,
+    offerings: &[&Alternative],
+    findings: &mut Findings,
+) {
     let Some(pool) = snapshot.node_pools.iter().find(|pool| pool.name == launch.node_pool) else {
         return;
     };
@@ -35,7 +46,7 @@ fn check_launch(snapshot: &Snapshot, launch: &Launch, findings: &mut Findings) {
     if launch.pods.is_empty() {
         findings.add(&launch.name, "is launched for no pod");
     }
-    for offering in std::iter::once(&launch.offering).chain(&launch.alternatives) {
+    for offering in offerings {
         check_offering(snapshot, pool, launch, offering, findings);
     }
 }
@@ -65,7 +76,14 @@ fn check_offering(
             ),
         );
     }
-    let as_launched = Launch { offering: wanted.clone(), ..launch.clone() };
+    let as_launched = Launch {
+        name: launch.name.clone(),
+        node_pool: launch.node_pool.clone(),
+        offering: wanted.clone(),
+        pods: Vec::new(),
+        labels: launch.labels.clone(),
+        alternatives: Vec::new(),
+    };
     let mut labels = launch_labels(snapshot, pool, &as_launched, &instance_type.labels);
     labels.insert(model::labels::ZONE_ID.to_owned(), offering.zone_id.clone());
     let custom = |key: &str| !model::labels::is_well_known(key) && !labels.contains_key(key);
