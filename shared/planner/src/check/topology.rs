@@ -6,6 +6,7 @@ use super::Findings;
 use super::hosts::Host;
 use model::pod::{PodAffinityTerm, WhenUnsatisfiable};
 use model::{LabelSelector, Labels, Pod, PodId, PodSpec};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,6 +37,9 @@ struct Counter<'a, 'h> {
     eligible: BTreeMap<*const PodSpec, Vec<bool>>,
 }
 
+/// Pods of lesser rank are bound first.
+type Rank = (Reverse<i32>, bool);
+
 /// Binds the planned pods in several fair orders and reports those that no order found binds.
 pub(super) fn check(hosts: &[Host<'_>], findings: &mut Findings) {
     let counter = Counter::new(hosts);
@@ -43,11 +47,12 @@ pub(super) fn check(hosts: &[Host<'_>], findings: &mut Findings) {
         return;
     }
     let turns = in_turns(hosts);
-    let important = |pod: &Pod| std::cmp::Reverse(pod.spec.priority);
-    let ranks: [&dyn Fn(&Pod) -> (std::cmp::Reverse<i32>, bool); 3] =
-        [&|_| (std::cmp::Reverse(0), false), &|pod| (important(pod), false), &|pod| {
-            (std::cmp::Reverse(0), spread_keys(pod).next().is_none())
-        }];
+    let ranks: [fn(&Pod) -> Rank; 4] = [
+        |_| (Reverse(0), false),
+        |pod| (Reverse(pod.spec.priority), false),
+        |pod| (Reverse(0), spread_keys(pod).next().is_none()),
+        |pod| (Reverse(0), pod.spec.pod_affinity.is_empty()),
+    ];
     let mut fewest: Option<Vec<(PodId, String)>> = None;
     for rank in ranks {
         let mut waiting = turns.clone();
