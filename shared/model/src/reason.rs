@@ -124,6 +124,11 @@ pub enum Reason {
         /// What is wrong.
         problem: String,
     },
+    /// The plan had a place for the pod, but the check of the plan refused it.
+    Check {
+        /// The rule that the place would break.
+        problem: String,
+    },
     /// The pod needs something that this version does not decide.
     Unsupported {
         /// What.
@@ -168,6 +173,7 @@ impl fmt::Display for Reason {
                 write!(f, "pod anti-affinity leaves no {topology_key}")
             }
             Self::Volume { claim, problem } => write!(f, "volume claim {claim}: {problem}"),
+            Self::Check { problem } => write!(f, "the place found for it was refused: {problem}"),
             Self::Unsupported { feature } => {
                 write!(f, "not decided by this version: {}", feature.text())
             }

@@ -5,11 +5,13 @@
 
 mod check;
 mod disruption;
+mod heed;
 mod packing;
 mod repack;
 mod scheduling;
 
 pub use check::{Violation, check};
+pub use heed::heed;
 pub use repack::{Repack, repack};
 
 use model::{Plan, Snapshot};

@@ -232,15 +232,17 @@ fn may_be_on(spec: &PodSpec, name: &str, own: &Labels) -> bool {
     let has = |(key, value): (&String, &String)| {
         own.get(key).or_else(|| own.get(labels::normalize(key))) == Some(value)
     };
+    let selected = spec.node_selector.iter().all(has);
+    if !selected || spec.node_affinity.is_empty() {
+        return selected;
+    }
     let mut both = own.clone();
     for (old, new) in labels::ALIASES {
         if let Some(value) = own.get(*new) {
             both.entry((*old).to_owned()).or_insert_with(|| value.clone());
         }
     }
-    spec.node_selector.iter().all(has)
-        && (spec.node_affinity.is_empty()
-            || spec.node_affinity.iter().any(|term| term.matches(name, &both)))
+    spec.node_affinity.iter().any(|term| term.matches(name, &both))
 }
 
 impl Host<'_> {

@@ -14,7 +14,12 @@ pub(crate) fn pack(
     let mut left = counts.to_vec();
     let mut packed = Vec::new();
     while left.iter().any(|count| *count > 0) {
-        let Some((kind, pattern)) = best_node(problem, &left, values, nodes, work) else { break };
+        let best = if work.remains() {
+            best_node(problem, &left, values, nodes, work)
+        } else {
+            any_node(problem, &left)
+        };
+        let Some((kind, pattern)) = best else { break };
         let times = repeats(&left, &pattern);
         for (item, count) in &pattern {
             left[*item] -= count * times;
@@ -58,12 +63,16 @@ fn best_node(
     best.map(|(_, _, kind, pattern)| (kind, pattern)).or_else(|| any_node(problem, left))
 }
 
-/// A node for the first item left, when no item has any value.
+/// A node for the first item left that is cheap for it, filled up with others: when no item has any value, or work is spent.
 fn any_node(problem: &Problem, left: &[u32]) -> Option<(usize, Pattern)> {
-    let item = (0..left.len()).find(|item| left[*item] > 0)?;
-    let fitting = (0..problem.kinds.len()).filter(|kind| problem.alone(*kind, item) > 0);
-    let kind = fitting.min_by_key(|kind| (problem.kinds[*kind].price, *kind))?;
-    Some((kind, fill(problem, kind, left, &[item])))
+    let items = (0..left.len()).filter(|item| left[*item] > 0).collect::<Vec<_>>();
+    let first = *items.first()?;
+    let held = |kind: usize| problem.alone(kind, first).min(left[first]);
+    let fitting = (0..problem.kinds.len()).filter(|kind| held(*kind) > 0);
+    let rate =
+        |kind: &usize| problem.kinds[*kind].price.saturating_mul(1000) / u64::from(held(*kind));
+    let kind = fitting.min_by_key(|kind| (rate(kind), *kind))?;
+    Some((kind, fill(problem, kind, left, &items)))
 }
 
 /// As much of the items as fits, in the order given.

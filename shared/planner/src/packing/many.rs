@@ -8,7 +8,7 @@ use super::resources;
 use std::collections::BTreeMap;
 
 /// Rounds of buying; each serves the shapes that share kinds with the one most in demand.
-const ROUNDS: usize = 24;
+const ROUNDS: usize = 100;
 
 /// Nodes for most of the items; takes what they hold from `left`, and stops once few shapes are left.
 pub(crate) fn fill_most(
@@ -26,8 +26,12 @@ pub(crate) fn fill_most(
             .max_by_key(|item| demand(problem, left, *item));
         let Some(kinds) = most.map(|item| &kinds_of[item]) else { break };
         let part = Part::new(problem, &kinds_of, kinds, left);
-        for (kind, times) in resources::solve(&part.problem).nodes {
-            for _ in 0..times as usize {
+        let bought = resources::solve(&part.problem).nodes;
+        let most = bought.iter().map(|(_, times)| *times).fold(0.0, f64::max);
+        for (kind, times) in bought {
+            // Once no kind is bought whole, one of that which is bought most takes what it can.
+            let whole = if most < 1.0 && times >= most { 1 } else { times as usize };
+            for _ in 0..whole {
                 nodes.extend(fill(problem, part.kinds[kind], &part.items, left, work));
             }
         }

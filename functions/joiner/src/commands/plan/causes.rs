@@ -56,6 +56,7 @@ fn rank_and_pool(reason: &Reason) -> (u8, Option<&str>) {
     match reason {
         Reason::NoNodePool
         | Reason::Unsupported { .. }
+        | Reason::Check { .. }
         | Reason::Volume { .. }
         | Reason::Spread { .. }
         | Reason::PodAffinity { .. }

@@ -11,7 +11,7 @@ use catalog::Catalog;
 use document::Document;
 use model::{Plan, Snapshot};
 use observe::{Dump, DumpOptions};
-use planner::Repack;
+use planner::{Repack, Violation};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,6 +61,8 @@ pub(crate) struct Answer {
     /// What was planned: the dump's snapshot, or the one emptied for repacking.
     planned: Snapshot,
     plan: Plan,
+    /// What is wrong with the plan even after what the check refuses was given up.
+    violations: Vec<Violation>,
     repack: Option<Repack>,
 }
 
@@ -118,12 +120,13 @@ fn answer(dump: Dump, repack: bool) -> Answer {
     let repack = repack.then(|| planner::repack(&dump.snapshot));
     let planned = repack.as_ref().map_or_else(|| dump.snapshot.clone(), |r| r.snapshot.clone());
     let plan = planner::plan(&planned, &planner::Options::default());
-    Answer { dump, planned, plan, repack }
+    let (plan, violations) = planner::heed(&planned, plan);
+    Answer { dump, planned, plan, violations, repack }
 }
 
 /// A plan that breaks a rule must not be shown as if it could be carried out.
 fn refuse_violations(answer: &Answer) -> anyhow::Result<()> {
-    let violations = planner::check(&answer.planned, &answer.plan);
+    let violations = &answer.violations;
     if violations.is_empty() {
         return Ok(());
     }

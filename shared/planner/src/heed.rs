@@ -1,0 +1,66 @@
+//! What the check refuses is given up, and the rest of the plan is kept.
+
+use crate::check::{Violation, check};
+use model::{Launch, Plan, PodId, Reason, Snapshot, Unschedulable};
+use std::collections::BTreeMap;
+
+/// Giving some pods up may take from others what they were placed by; after so many rounds what is wrong is left to be told.
+const ROUNDS: usize = 8;
+
+/// Gives up the pods and launches that the check refuses, checks again, and returns the plan with what is still wrong.
+/// A plan without violations is returned as it is.
+pub fn heed(snapshot: &Snapshot, mut plan: Plan) -> (Plan, Vec<Violation>) {
+    for _ in 0..ROUNDS {
+        let violations = check(snapshot, &plan);
+        if violations.is_empty() || !give_up(&mut plan, &violations) {
+            return (plan, violations);
+        }
+    }
+    let violations = check(snapshot, &plan);
+    (plan, violations)
+}
+
+/// Takes the refused out of the plan; false if no violation names a pod or a launch of it.
+fn give_up(plan: &mut Plan, violations: &[Violation]) -> bool {
+    let refused =
+        violations.iter().map(|violation| (violation.subject.as_str(), violation.problem.as_str()));
+    let refused = refused.collect::<BTreeMap<_, _>>();
+    let before = plan.unschedulable.len();
+    let mut lost: Vec<Unschedulable> = Vec::new();
+    let mut keep = |pod: &PodId, whole: Option<&&str>| {
+        let problem = whole.copied().or_else(|| refused.get(pod.to_string().as_str()).copied());
+        lost.extend(problem.map(|problem| unschedulable(pod, problem)));
+        problem.is_none()
+    };
+    plan.placements.retain(|placement| keep(&placement.pod, None));
+    for launch in &mut plan.launches {
+        let whole = refused.get(&*launch.name);
+        launch.pods.retain(|pod| keep(pod, whole));
+    }
+    plan.launches.retain(|launch: &Launch| !launch.pods.is_empty());
+    plan.unschedulable.extend(lost);
+    plan.unschedulable.sort_by(|a, b| a.pod.cmp(&b.pod));
+    plan.cost.planned = plan.launches.iter().map(|launch| launch.offering.price).sum();
+    // The bound was for more pods: without a new one, nothing is claimed.
+    plan.cost.lower_bound = model::MicroUsdPerHour::ZERO;
+    plan.unschedulable.len() > before
+}
+
+fn unschedulable(pod: &PodId, problem: &str) -> Unschedulable {
+    Unschedulable { pod: pod.clone(), reasons: vec![Reason::Check { problem: problem.to_owned() }] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_is_not_there_cannot_be_given_up_and_is_told() {
+        let placement =
+            model::Placement { pod: PodId::new("shop", "ghost"), node: "nowhere".into() };
+        let plan = Plan { placements: vec![placement], ..Plan::default() };
+        let (heeded, violations) = heed(&Snapshot::default(), plan);
+        assert!(heeded.placements.is_empty());
+        assert_eq!(violations.len(), 1, "{violations:?}");
+    }
+}
