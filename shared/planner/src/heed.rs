@@ -55,12 +55,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_that_is_not_there_cannot_be_given_up_and_is_told() {
-        let placement =
-            model::Placement { pod: PodId::new("shop", "ghost"), node: "nowhere".into() };
+    fn a_place_that_is_refused_is_given_up_with_its_reason() {
+        let id = PodId::new("shop", "cart");
+        let placement = model::Placement { pod: id.clone(), node: "nowhere".into() };
         let plan = Plan { placements: vec![placement], ..Plan::default() };
+        assert!(!check(&Snapshot::default(), &plan).is_empty());
         let (heeded, violations) = heed(&Snapshot::default(), plan);
+        assert_eq!(violations, []);
         assert!(heeded.placements.is_empty());
-        assert_eq!(violations.len(), 1, "{violations:?}");
+        assert!(matches!(heeded.unschedulable[0].reasons[..], [Reason::Check { .. }]));
+        assert_eq!(heeded.unschedulable[0].pod, id);
     }
 }
