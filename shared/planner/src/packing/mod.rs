@@ -47,16 +47,20 @@ pub(crate) fn prove(problem: &Problem, free: &[(Vec<i64>, bitset::Bitset)], step
     if counts.iter().all(|count| *count == 0) || problem.kinds.is_empty() {
         return 0;
     }
-    let relaxation = columns::relax(
-        problem,
-        &counts,
-        &[],
-        Some(&resources::solve(problem).values),
-        ROUNDS,
-        (200, SEARCH),
-        &mut Work::new(steps / 2),
-    );
+    if shapes(&counts) > MOST_ROWS {
+        return bound::prove(problem, &resources::solve(problem).values, free, SEARCH / 100);
+    }
+    let relaxation = relax_all(problem, &counts, &mut Work::new(steps / 2));
     bound::prove(problem, &relaxation.duals, free, SEARCH)
+}
+
+fn shapes(counts: &[u32]) -> usize {
+    counts.iter().filter(|count| **count > 0).count()
+}
+
+fn relax_all(problem: &Problem, counts: &[u32], work: &mut Work) -> columns::Relaxation {
+    let guess = resources::solve(problem).values;
+    columns::relax(problem, counts, &[], Some(&guess), ROUNDS, (200, SEARCH), work)
 }
 
 /// More items than this are packed without column generation of their own.
@@ -72,19 +76,11 @@ pub(crate) fn solve(problem: &Problem, steps: u64) -> Solution {
         return Solution { bound: problem.price(&nodes), nodes };
     }
     let mut work = Work::new(steps);
-    if counts.iter().filter(|count| **count > 0).count() > MOST_ROWS {
+    if shapes(&counts) > MOST_ROWS {
         return solve_many(problem, work);
     }
     let mut relaxing = work.share(45);
-    let relaxation = columns::relax(
-        problem,
-        &counts,
-        &[],
-        Some(&resources::solve(problem).values),
-        ROUNDS,
-        (200, SEARCH),
-        &mut relaxing,
-    );
+    let relaxation = relax_all(problem, &counts, &mut relaxing);
     work.take_back(relaxing);
     let bound = bound::prove(problem, &relaxation.duals, &[], SEARCH);
     let mut diving = work.share(50);
@@ -117,7 +113,7 @@ fn solve_rest(problem: &Problem, left: &[u32], work: &mut Work) -> Vec<Packed> {
     rest.items.iter_mut().zip(left).for_each(|(item, count)| item.count = *count);
     let mut relaxing = work.share(30);
     let guess = resources::solve(&rest).values;
-    if left.iter().filter(|count| **count > 0).count() > MOST_ROWS {
+    if shapes(left) > MOST_ROWS {
         return greedy::pack(&rest, left, &guess, 20, work);
     }
     let relaxation = columns::relax(&rest, left, &[], Some(&guess), 60, (100, 400), &mut relaxing);
