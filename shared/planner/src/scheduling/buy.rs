@@ -28,6 +28,8 @@ pub(crate) struct Market<'a, 's> {
     /// By class, the candidates that can hold one of its pods.
     pub(crate) fitting: &'s [Bitset],
     pub(crate) topology: &'s Topology<'a>,
+    /// Classes whose pods are bought one node together.
+    pub(crate) bundles: &'s BTreeMap<usize, Bitset>,
     /// A bound on the work of one packing.
     pub(crate) steps: u64,
 }
@@ -128,6 +130,11 @@ impl<'a> Market<'a, '_> {
         fitting
     }
 
+    /// How many pods of the class are bought a place at once: all of those that must be together, else each alone.
+    fn unit(&self, class: usize) -> usize {
+        if self.bundles.contains_key(&class) { self.classes[class].pods.len().max(1) } else { 1 }
+    }
+
     fn translate(&self, demands: &Demands<'a>, within: &Bitset) -> Translation {
         let keys = demands.keys().copied().collect::<Vec<_>>();
         let classes = keys.iter().map(|(class, _)| &self.classes[*class]).collect::<Vec<_>>();
@@ -135,7 +142,10 @@ impl<'a> Market<'a, '_> {
         let part = |((class, zone), pods): (&(usize, Option<usize>), &Vec<&Pod>)| {
             let mut allowed = self.fitting_in(*class, *zone);
             allowed.intersect(within);
-            Part { size: self.classes[*class].size.clone(), allowed, count: pods.len() as u32 }
+            let unit = self.unit(*class);
+            let size =
+                self.classes[*class].size.iter().map(|size| size.saturating_mul(unit as i64));
+            Part { size: size.collect(), allowed, count: (pods.len() / unit) as u32 }
         };
         let parts = demands.iter().map(part).collect::<Vec<_>>();
         translate(self.candidates, &parts, &rules, true)
@@ -174,6 +184,7 @@ impl<'a> Market<'a, '_> {
             let mut pods = Vec::new();
             for (item, count) in &node.pattern {
                 let keys = translation.parts[*item].iter().map(|part| keys[*part]);
+                let keys = keys.map(|key| (key, self.unit(key.0)));
                 hand_out(keys, *count, demands, &mut pods);
             }
             purchase.nodes.push(Bought { candidate, pods });
@@ -183,16 +194,16 @@ impl<'a> Market<'a, '_> {
 
 /// Takes pods of an item's demands, in order.
 fn hand_out<'a>(
-    keys: impl Iterator<Item = DemandKey>,
+    keys: impl Iterator<Item = (DemandKey, usize)>,
     count: u32,
     demands: &mut Demands<'a>,
     pods: &mut Vec<(usize, Option<usize>, &'a Pod)>,
 ) {
     let mut wanted = count as usize;
-    for key in keys {
+    for (key, unit) in keys {
         let Some(waiting) = demands.get_mut(&key) else { continue };
-        let taken = waiting.len().min(wanted);
-        pods.extend(waiting.drain(..taken).map(|pod| (key.0, key.1, pod)));
+        let taken = (waiting.len() / unit).min(wanted);
+        pods.extend(waiting.drain(..taken * unit).map(|pod| (key.0, key.1, pod)));
         wanted -= taken;
     }
 }

@@ -14,6 +14,7 @@ mod reasons;
 mod replay;
 mod settle;
 mod slots;
+mod together;
 mod topology;
 mod translate;
 mod volumes;
@@ -27,6 +28,7 @@ use classes::Classes;
 use limits::Limits;
 use model::{Cost, Launch, MicroUsdPerHour, Placement, Plan, Reason, Snapshot, Unschedulable};
 use place::{Demands, Placer};
+use std::collections::BTreeMap;
 use topology::Topology;
 
 /// Finds a place for every pending pod that can have one.
@@ -54,6 +56,7 @@ pub(crate) fn schedule(snapshot: &Snapshot, options: &Options) -> Plan {
         open: Vec::new(),
         placed: Vec::new(),
         demands: Demands::new(),
+        bundles: BTreeMap::new(),
         unschedulable: Vec::new(),
     };
     let free = placer.free_room();
@@ -77,10 +80,13 @@ impl<'a> Turn<'a, '_> {
         let mut limits = placer.limits.clone();
         let demands = std::mem::take(&mut placer.demands);
         let open = std::mem::take(&mut placer.open);
+        let mut fitting = placer.fitting.to_vec();
+        placer.bundles.iter().for_each(|(class, whole)| fitting[*class] = whole.clone());
         let market = Market {
             candidates: placer.candidates,
             classes: &self.classes.list,
-            fitting: placer.fitting,
+            fitting: &fitting,
+            bundles: &placer.bundles,
             topology: &placer.topology,
             steps: self.options.steps,
         };

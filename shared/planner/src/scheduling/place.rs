@@ -35,18 +35,20 @@ pub(crate) struct Placer<'a, 's> {
     /// Pods placed on slots, with their class and slot.
     pub(crate) placed: Vec<(usize, usize, &'a Pod)>,
     pub(crate) demands: Demands<'a>,
+    /// Classes whose pods are bought one node together, and the candidates that hold them all.
+    pub(crate) bundles: BTreeMap<usize, Bitset>,
     pub(crate) unschedulable: Vec<Unschedulable>,
 }
 
 /// What one class still looks for while it is placed.
-struct Search {
+pub(super) struct Search {
     /// The slots that may hold one more, by position.
-    slots: Vec<usize>,
+    pub(super) slots: Vec<usize>,
     /// The zones in which the class can be at all.
     zones: Vec<usize>,
     /// The zones that its spreads count, whether it can be there or not.
     domains: Vec<usize>,
-    zonal: bool,
+    pub(super) zonal: bool,
 }
 
 impl<'a> Placer<'a, '_> {
@@ -175,6 +177,9 @@ impl<'a> Placer<'a, '_> {
             return None;
         }
         let mut search = self.search(class);
+        if exact && self.place_together(class, &pods, &search) {
+            return None;
+        }
         if !search.zonal && !exact {
             return self.place_in_bulk(class, pods, &search);
         }
@@ -328,7 +333,12 @@ impl<'a> Placer<'a, '_> {
     }
 
     /// Whether one more of the class may go to the slot, by room, ports and topology.
-    fn admits_slot(&self, class: usize, slot: usize, search: &Search) -> Result<(), Reason> {
+    pub(super) fn admits_slot(
+        &self,
+        class: usize,
+        slot: usize,
+        search: &Search,
+    ) -> Result<(), Reason> {
         let (wanted, found) = (&self.classes[class], &self.slots[slot]);
         let host = || Reason::PodAntiAffinity { topology_key: model::labels::HOSTNAME.to_owned() };
         let free = fits(&wanted.size, &found.room) && found.ports_free(&wanted.spec.host_ports);
@@ -347,7 +357,7 @@ impl<'a> Placer<'a, '_> {
         }
     }
 
-    fn put_on_slot(&mut self, class: usize, slot: usize, pods: &[&'a Pod]) {
+    pub(super) fn put_on_slot(&mut self, class: usize, slot: usize, pods: &[&'a Pod]) {
         if pods.is_empty() {
             return;
         }

@@ -191,6 +191,11 @@ impl<'a> Topology<'a> {
         }
     }
 
+    /// How many pods the term selects that have a place.
+    pub(crate) fn total(&self, term: usize) -> u32 {
+        self.counts[term].total
+    }
+
     /// The level of a term.
     pub(crate) fn level(&self, term: usize) -> Level {
         self.terms[term].level
