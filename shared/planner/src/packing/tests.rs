@@ -2,7 +2,7 @@
 
 use super::bitset::Bitset;
 use super::problem::{Item, Kind, Problem, Work};
-use super::{bound, columns, dive, exact, greedy, improve, many, prove, resources};
+use super::{bound, columns, dive, exact, greedy, improve, many, prove, resources, solve};
 use proptest::prelude::*;
 
 fn item() -> impl Strategy<Value = Item> {
@@ -118,4 +118,36 @@ proptest! {
         let nodes = many::fill_most(&problem, &mut left, 0, &mut Work::new(100_000));
         prop_assert!(nodes.iter().all(|node| problem.holds(node.kind, &node.pattern)));
     }
+}
+
+#[test]
+fn four_hundred_shapes_are_packed_close_to_their_bound() {
+    let shape = |number: i64| Item {
+        size: vec![100 + number * 37 % 900, 100 + number * 61 % 1900, 1],
+        count: 1 + number as u32 % 3,
+        ..Item::default()
+    };
+    let items = (0..400).map(shape).collect::<Vec<_>>();
+    let kind = |(cpu, memory, price)| Kind {
+        capacity: vec![cpu, memory, 100],
+        price,
+        allowed: Bitset::full(400),
+    };
+    let kinds =
+        [(8_000, 16_000, 340), (8_000, 32_000, 384), (16_000, 32_000, 680), (8_000, 64_000, 504)];
+    let problem = Problem {
+        dimensions: 3,
+        items,
+        kinds: kinds.map(kind).to_vec(),
+        group_limits: vec![],
+        conflicting: false,
+    };
+    let solution = solve(&problem, 3_000_000);
+    let price = problem.price(&solution.nodes);
+    assert!(is_packing(&problem, &solution.nodes));
+    assert!(
+        solution.bound <= price && price * 100 <= solution.bound * 104,
+        "{price} over {}",
+        solution.bound
+    );
 }
