@@ -53,8 +53,6 @@ pub const NODE_CLASS_TAG: &str = "karpenter.k8s.aws/ec2nodeclass";
 /// Kubernetes' annotation of which pods to delete first.
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// Taint of a node that is being taken away.
-pub const DISRUPTED_TAINT: &str = "karpenter.sh/disrupted";
 /// Taint of a node that has not registered yet.
 pub const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
 /// Kubernetes' taint of a cordoned node.

@@ -23,11 +23,6 @@ pub enum QuantityError {
 }
 
 impl Quantity {
-    /// A whole number of base units.
-    pub fn from_units(units: i64) -> Self {
-        Self { milli: units as i128 * 1000 }
-    }
-
     /// Thousandths of the base unit (milli-cores for CPU), stopping at the largest 64-bit integer.
     pub fn milli(self) -> i64 {
         clamp(self.milli)

@@ -184,14 +184,6 @@ impl ValueSet {
         set
     }
 
-    /// Whether nothing satisfies the set: no value and not the label's absence.
-    pub fn is_empty(&self) -> bool {
-        let no_integer = matches!((self.above, self.below), (Some(above), Some(below)) if below.saturating_sub(above) < 2);
-        !self.allows_absent
-            && (no_integer
-                || (!self.complement && !self.values.iter().any(|value| self.within_bounds(value))))
-    }
-
     /// The one value that the set allows, if it is listed and the only one.
     pub fn single(&self) -> Option<&str> {
         let only = !self.complement && self.values.len() == 1;
@@ -263,24 +255,6 @@ impl Requirements {
     /// Keys and sets, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ValueSet)> {
         self.0.iter().map(|(key, set)| (key.as_str(), set))
-    }
-
-    /// The requirements of both.
-    #[must_use]
-    pub fn intersection(&self, other: &Self) -> Self {
-        let mut both = self.clone();
-        for (key, set) in &other.0 {
-            both.add(key, set.clone());
-        }
-        both
-    }
-
-    /// The first key on which nothing can satisfy both.
-    pub fn conflict<'a>(&'a self, other: &Self) -> Option<&'a str> {
-        let clash = |(key, set): &(&'a String, &ValueSet)| {
-            other.0.get(*key).is_some_and(|theirs| set.intersection(theirs).is_empty())
-        };
-        self.0.iter().find(clash).map(|(key, _)| key.as_str())
     }
 
     /// Whether a node with exactly these labels satisfies them all.
@@ -357,15 +331,7 @@ mod tests {
             for value in candidates {
                 let value = value.as_deref();
                 prop_assert_eq!(both.allows(value), a.allows(value) && b.allows(value), "{:?}", value);
-                prop_assert!(!both.is_empty() || !both.allows(value));
             }
         }
-    }
-
-    #[test]
-    fn the_conflicting_key_is_named() {
-        let pool = Requirements::from_list(&[Requirement::new("arch", Operator::In, ["amd64"])]);
-        let pod = Requirements::from_list(&[Requirement::new("arch", Operator::In, ["arm64"])]);
-        assert_eq!(pool.conflict(&pod), Some("arch"));
     }
 }
