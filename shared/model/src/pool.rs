@@ -96,6 +96,37 @@ pub struct NodePool {
     pub problem: Option<String>,
 }
 
+impl NodePool {
+    /// A pool that requires nothing, limits nothing and never takes nodes away, of weight 0, with the types of that key.
+    pub fn new(
+        name: &str,
+        api_version: ApiVersion,
+        node_class: &str,
+        instance_types: &str,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            api_version,
+            weight: 0,
+            node_class: node_class.to_owned(),
+            labels: Labels::new(),
+            annotations: Labels::new(),
+            requirements: Requirements::new(),
+            min_values: Vec::new(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            limits: Resources::new(),
+            expire_after: None,
+            termination_grace_period: None,
+            disruption: Disruption::default(),
+            replicas: None,
+            kubelet: None,
+            instance_types: instance_types.to_owned(),
+            problem: None,
+        }
+    }
+}
+
 /// Image families, which decide on bootstrap, reserved resources and the root device.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

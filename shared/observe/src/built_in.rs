@@ -6,11 +6,11 @@
 use crate::finding::{DumpFinding, Severity};
 use crate::kinds::node;
 use model::labels::{ARCH, CAPACITY_TYPE, EKS_CAPACITY_TYPE, EKS_NODE_GROUP, OS};
-use model::pool::{ApiVersion, Disruption};
+use model::pool::ApiVersion;
 use model::resources::CPU;
 use model::{
     CapacityType, Effect, Labels, Node, NodeClass, NodePool, Operator, PodSpec, Requirement,
-    Requirements, Resources, Snapshot, Taint, labels,
+    Requirements, Snapshot, Taint, labels,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -261,24 +261,10 @@ fn clip(name: &str, most: usize) -> String {
 /// A pool like Karpenter's getting-started one, widened to what the group's nodes are.
 fn pool(name: String, key: &Key, group: &Group, largest_pod: i64) -> NodePool {
     NodePool {
-        name,
-        api_version: ApiVersion::BuiltIn,
-        weight: 0,
-        node_class: DEFAULT_POOL.to_owned(),
         labels: key.labels.clone(),
-        annotations: Labels::new(),
         requirements: Requirements::from_list(&requirements(key, group, largest_pod)),
-        min_values: Vec::new(),
         taints: key.taints.clone(),
-        startup_taints: Vec::new(),
-        limits: Resources::new(),
-        expire_after: None,
-        termination_grace_period: None,
-        disruption: Disruption::default(),
-        replicas: None,
-        kubelet: None,
-        instance_types: String::new(),
-        problem: None,
+        ..NodePool::new(&name, ApiVersion::BuiltIn, DEFAULT_POOL, "")
     }
 }
 

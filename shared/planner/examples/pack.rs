@@ -8,10 +8,10 @@
 use flate2::read::GzDecoder;
 use joiner_planner as planner;
 use model::pod::{InclusionPolicy, PodAffinityTerm, PodPhase, TopologySpread, WhenUnsatisfiable};
-use model::pool::{ApiVersion, Disruption};
+use model::pool::ApiVersion;
 use model::{
     CapacityType, InstanceType, LabelSelector, Labels, MicroUsdPerHour, NodePool, Offering, Pod,
-    PodId, PodSpec, Quantity, Requirements, Resources, Snapshot, labels,
+    PodId, PodSpec, Quantity, Resources, Snapshot, labels,
 };
 use serde_json::Value;
 use std::io::Read;
@@ -58,26 +58,7 @@ fn snapshot(problem: &Value) -> Option<Snapshot> {
         .map(instance_type)
         .collect::<Option<Vec<_>>>()?;
     let pods = problem["pods"].as_array()?.iter().map(pods).collect::<Option<Vec<_>>>()?;
-    let pool = NodePool {
-        name: "default".to_owned(),
-        api_version: ApiVersion::V1,
-        weight: 0,
-        node_class: "default".to_owned(),
-        labels: Labels::new(),
-        annotations: Labels::new(),
-        requirements: Requirements::new(),
-        min_values: Vec::new(),
-        taints: Vec::new(),
-        startup_taints: Vec::new(),
-        limits: Resources::new(),
-        expire_after: None,
-        termination_grace_period: None,
-        disruption: Disruption::default(),
-        replicas: None,
-        kubelet: None,
-        instance_types: "all".to_owned(),
-        problem: None,
-    };
+    let pool = NodePool::new("default", ApiVersion::V1, "default", "all");
     Some(Snapshot {
         region: "us-east-1".to_owned(),
         pods: pods.into_iter().flatten().collect(),

@@ -6,12 +6,12 @@ use joiner_planner::{Options, check, plan};
 use model::pod::{
     InclusionPolicy, NodeSelectorTerm, PodAffinityTerm, PodPhase, TopologySpread, WhenUnsatisfiable,
 };
-use model::pool::{ApiVersion, Disruption};
+use model::pool::ApiVersion;
 use model::resources::{CPU, MEMORY, NODES, PODS};
 use model::{
     CapacityType, InstanceType, LabelSelector, Labels, MicroUsdPerHour, Node, NodeClaim, NodePool,
-    Offering, Operator, Plan, Pod, PodId, PodSpec, Requirement, Requirements, Resources, Snapshot,
-    Taint, Toleration, labels, taints::Effect,
+    Offering, Operator, Plan, Pod, PodId, PodSpec, Requirement, Resources, Snapshot, Taint,
+    Toleration, labels, taints::Effect,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -250,26 +250,7 @@ fn instance_type(index: usize, kind: &Kind) -> InstanceType {
 }
 
 fn pool(name: &str) -> NodePool {
-    NodePool {
-        name: name.to_owned(),
-        api_version: ApiVersion::V1,
-        weight: 1,
-        node_class: "default".to_owned(),
-        labels: Labels::new(),
-        annotations: Labels::new(),
-        requirements: Requirements::new(),
-        min_values: vec![],
-        taints: vec![],
-        startup_taints: vec![],
-        limits: Resources::new(),
-        expire_after: None,
-        termination_grace_period: None,
-        disruption: Disruption::default(),
-        replicas: None,
-        kubelet: None,
-        instance_types: "all".to_owned(),
-        problem: None,
-    }
+    NodePool { weight: 1, ..NodePool::new(name, ApiVersion::V1, "default", "all") }
 }
 
 fn node(index: usize, cpu: i64, zone: usize) -> Node {

@@ -144,29 +144,16 @@ fn default_pool() -> NodePool {
         Requirement::new(&category, Operator::In, ["c", "m", "r"]),
         Requirement::new(&generation, Operator::Gt, ["2"]),
     ];
+    let disruption = Disruption {
+        policy: ConsolidationPolicy::WhenEmpty,
+        consolidate_after: Some(EMPTY_FOR),
+        budgets: Vec::new(),
+    };
+    let requirements = Requirements::from_list(&requirements);
     NodePool {
-        name: "default".to_owned(),
-        api_version: ApiVersion::V1,
-        weight: 0,
-        node_class: "default".to_owned(),
-        labels: Default::default(),
-        annotations: Default::default(),
-        requirements: Requirements::from_list(&requirements),
-        min_values: Vec::new(),
-        taints: Vec::new(),
-        startup_taints: Vec::new(),
-        limits: Resources::new(),
-        expire_after: None,
-        termination_grace_period: None,
-        disruption: Disruption {
-            policy: ConsolidationPolicy::WhenEmpty,
-            consolidate_after: Some(EMPTY_FOR),
-            budgets: Vec::new(),
-        },
-        replicas: None,
-        kubelet: None,
-        instance_types: TYPES.to_owned(),
-        problem: None,
+        requirements,
+        disruption,
+        ..NodePool::new("default", ApiVersion::V1, "default", TYPES)
     }
 }
 
