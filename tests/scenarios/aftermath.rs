@@ -107,6 +107,7 @@ fn claim(snapshot: &Snapshot, launch: &Launch) -> NodeClaim {
         nominated: launch.pods.clone(),
         created_at: Some(snapshot.now),
         deleting: false,
+        ..NodeClaim::default()
     }
 }
 
@@ -129,6 +130,7 @@ fn node(snapshot: &Snapshot, launch: &Launch) -> Node {
         do_not_disrupt: false,
         price: Some(launch.offering.price),
         price_estimated: launch.offering.estimated,
+        ..Node::default()
     }
 }
 

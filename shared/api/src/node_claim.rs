@@ -171,6 +171,7 @@ fn convert(
         price: None,
         created_at: metadata.created_at,
         deleting: metadata.deleting,
+        ..NodeClaim::default()
     })
 }
 

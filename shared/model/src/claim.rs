@@ -1,11 +1,25 @@
 //! Node claims: nodes asked for, whether they have arrived or not.
 
-use crate::{CapacityType, Labels, MicroUsdPerHour, PodId, Resources, Taint, Timestamp};
+use crate::{
+    CapacityType, Duration, Labels, LaunchRequest, MicroUsdPerHour, PodId, Resources, Taint,
+    Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// How far a claim has come, by its status conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Its instance was bought.
+    pub launched: bool,
+    /// Its node has joined and carries the claim's labels and taints.
+    pub registered: bool,
+    /// Its node is ready, its startup taints are gone and its resources are there.
+    pub initialized: bool,
+}
+
 /// A node claim.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeClaim {
     /// The claim's name.
     pub name: Arc<str>,
@@ -38,4 +52,28 @@ pub struct NodeClaim {
     pub created_at: Option<Timestamp>,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// The object's uid.
+    #[serde(default)]
+    pub uid: String,
+    /// The node class.
+    #[serde(default)]
+    pub node_class: String,
+    /// Taints that go once the node is set up.
+    #[serde(default)]
+    pub startup_taints: Vec<Taint>,
+    /// What it is launched by, if Joiner made it.
+    #[serde(default)]
+    pub launch: Option<LaunchRequest>,
+    /// How far it has come.
+    #[serde(default)]
+    pub progress: Progress,
+    /// When its deletion was asked for (`metadata.deletionTimestamp`).
+    #[serde(default)]
+    pub deletion_at: Option<Timestamp>,
+    /// Whether it carries the finalizer `karpenter.sh/termination`.
+    #[serde(default)]
+    pub finalizer: bool,
+    /// How long its node may take to drain; `None` means as long as it needs.
+    #[serde(default)]
+    pub termination_grace_period: Option<Duration>,
 }

@@ -50,6 +50,26 @@ pub const MANAGED_BY_TAG: &str = "karpenter.sh/managed-by";
 pub const NODE_CLAIM_TAG: &str = "karpenter.sh/nodeclaim";
 /// Tag that names the node class of an instance.
 pub const NODE_CLASS_TAG: &str = "karpenter.k8s.aws/ec2nodeclass";
+/// Tag of every instance of a cluster, with the value `owned`: this and the cluster's name.
+pub const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
+/// Tag that names the cluster of an instance.
+pub const EKS_CLUSTER_TAG: &str = "eks:eks-cluster-name";
+/// Tag of an instance and annotation of a claim: the call that bought it.
+pub const BATCH: &str = "joiner.dev/batch";
+/// Annotation of a claim: its launch request, as JSON.
+pub const LAUNCH: &str = "joiner.dev/launch";
+/// Annotation of a launched claim's node name expected (the instance's private DNS name).
+pub const EXPECTED_NODE: &str = "joiner.dev/expected-node";
+/// Finalizer of claims and nodes.
+pub const TERMINATION_FINALIZER: &str = "karpenter.sh/termination";
+/// Taint of a node that is being taken away.
+pub const DISRUPTED_TAINT: &str = "karpenter.sh/disrupted";
+/// Label that takes a node out of load balancers.
+pub const EXCLUDE_FROM_LOAD_BALANCERS: &str =
+    "node.kubernetes.io/exclude-from-external-load-balancers";
+/// Label of nodes whose bootstrap registers them with their taints.
+pub const DO_NOT_SYNC_TAINTS: &str = "karpenter.sh/do-not-sync-taints";
+
 /// Kubernetes' annotation of which pods to delete first.
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 

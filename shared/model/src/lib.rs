@@ -7,8 +7,10 @@
 pub mod claim;
 pub mod instance_type;
 pub mod labels;
+pub mod launch;
 pub mod money;
 pub mod node;
+pub mod node_class;
 pub mod plan;
 pub mod pod;
 pub mod pool;
@@ -18,14 +20,19 @@ pub mod requirements;
 pub mod resources;
 pub mod selector;
 pub mod snapshot;
+pub mod step;
 pub mod taints;
 pub mod time;
 pub mod volume;
 
 pub use claim::NodeClaim;
 pub use instance_type::{CapacityType, InstanceType, Offering};
+pub use launch::{LaunchRequest, UnavailableOffering};
 pub use money::MicroUsdPerHour;
 pub use node::Node;
+pub use node_class::{
+    ClusterFacts, Instance, InstanceState, NodeClassSpec, ResolvedNodeClass, Subnet,
+};
 pub use plan::{Alternative, Cost, Launch, Placement, Plan, Removal, Unschedulable};
 pub use pod::{Pod, PodId, PodSpec};
 pub use pool::{NodeClass, NodePool};
@@ -35,6 +42,7 @@ pub use requirements::{Operator, Requirement, Requirements, ValueSet};
 pub use resources::{ResourceName, Resources};
 pub use selector::LabelSelector;
 pub use snapshot::Snapshot;
+pub use step::Step;
 pub use taints::{Effect, Taint, Toleration};
 pub use time::{Duration, Timestamp};
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A node of the cluster, ours or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The node's name.
     pub name: Arc<str>,
@@ -33,6 +33,15 @@ pub struct Node {
     pub price: Option<MicroUsdPerHour>,
     /// Whether that price is estimated: another region's, or on-demand less the spot advisor's saving.
     pub price_estimated: bool,
+    /// The object's uid.
+    #[serde(default)]
+    pub uid: String,
+    /// Whether it carries the finalizer `karpenter.sh/termination`.
+    #[serde(default)]
+    pub finalizer: bool,
+    /// When its deletion was asked for (`metadata.deletionTimestamp`).
+    #[serde(default)]
+    pub deletion_at: Option<Timestamp>,
 }
 
 impl Node {

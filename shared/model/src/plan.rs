@@ -1,6 +1,6 @@
 //! What to do: the planner's answer, which leaves no choices to whoever carries it out.
 
-use crate::{CapacityType, MicroUsdPerHour, PodId, Reason, Timestamp};
+use crate::{CapacityType, MicroUsdPerHour, PodId, Reason, Step, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -105,6 +105,9 @@ pub struct Plan {
     pub unschedulable: Vec<Unschedulable>,
     /// Nodes to take away.
     pub removals: Vec<Removal>,
+    /// What comes next for claims, nodes and instances that are there, in the order to be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// Costs of the launches.
     pub cost: Cost,
     /// When to look again, if something is due before the next event.

@@ -2,8 +2,8 @@
 
 use crate::volume::{CsiNode, StorageClass, Volume, VolumeClaim};
 use crate::{
-    InstanceType, LabelSelector, Labels, Node, NodeClaim, NodeClass, NodePool, Pod, PodSpec,
-    Timestamp,
+    Instance, InstanceType, LabelSelector, Labels, Node, NodeClaim, NodeClass, NodePool, Pod,
+    PodSpec, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,4 +68,10 @@ pub struct Snapshot {
     pub namespaces: BTreeMap<String, Labels>,
     /// Since when nodes have been without pods of their own, by node name, where that is known.
     pub empty_since: BTreeMap<String, Timestamp>,
+    /// Instances that carry the cluster's tag, in any order; `None` where AWS was not asked (dumps).
+    #[serde(default)]
+    pub instances: Option<Vec<Instance>>,
+    /// Volumes attached to nodes, by node name: a node waits for those of its evicted pods before it goes.
+    #[serde(default)]
+    pub attached_volumes: BTreeMap<String, Vec<String>>,
 }

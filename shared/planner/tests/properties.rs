@@ -272,6 +272,7 @@ fn node(index: usize, cpu: i64, zone: usize) -> Node {
         do_not_disrupt: false,
         price: None,
         price_estimated: false,
+        ..Node::default()
     }
 }
 
@@ -301,7 +302,7 @@ fn snapshot(cluster: &Cluster) -> Snapshot {
             .collect(),
         node_pools: std::iter::once(first).chain(second).collect(),
         instance_types: [("all".to_owned(), Arc::new(types))].into(),
-        ..Snapshot::default()
+        ..Snapshot::default()..Snapshot::default()
     }
 }
 
@@ -335,6 +336,7 @@ fn asked_for(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
             nominated: launch.pods.clone(),
             created_at: None,
             deleting: false,
+            ..NodeClaim::default()
         });
     }
     next

@@ -40,6 +40,7 @@ pub(crate) fn bare(metadata: Metadata) -> Node {
         deleting: metadata.deletion_at.is_some(),
         price: None,
         price_estimated: false,
+        ..Node::default()
     }
 }
 

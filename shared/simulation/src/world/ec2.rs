@@ -51,6 +51,7 @@ impl World<'_> {
             price: Some(offering.price),
             created_at: Some(self.now.timestamp()),
             deleting: false,
+            ..NodeClaim::default()
         };
         self.api.create_claim(id, claim);
         let name: Arc<str> =

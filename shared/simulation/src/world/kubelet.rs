@@ -46,6 +46,7 @@ impl World<'_> {
             do_not_disrupt: false,
             price: Some(price),
             price_estimated: estimated,
+            ..Node::default()
         };
         self.api.create_node(id, node);
         let info =

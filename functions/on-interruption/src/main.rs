@@ -1,0 +1,3 @@
+//! on-interruption.
+
+fn main() {}

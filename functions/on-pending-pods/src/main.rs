@@ -1,0 +1,3 @@
+//! on-pending-pods.
+
+fn main() {}

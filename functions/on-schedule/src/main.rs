@@ -1,0 +1,3 @@
+//! on-schedule.
+
+fn main() {}
