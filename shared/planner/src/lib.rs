@@ -6,6 +6,7 @@
 mod check;
 mod disruption;
 mod heed;
+mod lifecycle;
 mod packing;
 mod repack;
 mod scheduling;
@@ -34,6 +35,8 @@ pub fn plan(snapshot: &Snapshot, options: &Options) -> Plan {
     let mut plan = scheduling::schedule(snapshot, options);
     let empty = disruption::emptiness(snapshot, &plan);
     plan.removals = empty.removals;
-    plan.wake_at = empty.due;
+    let lifecycle = lifecycle::lifecycle(snapshot, &plan);
+    plan.steps = lifecycle.steps;
+    plan.wake_at = empty.due.into_iter().chain(lifecycle.wake_at).min();
     plan
 }

@@ -62,7 +62,7 @@ fn is_candidate(node: &Node) -> bool {
 }
 
 /// The nodes with pods of their own, with pods that must not be disturbed, or with pods on their way.
-fn busy<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> BTreeSet<&'a str> {
+pub(crate) fn busy<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> BTreeSet<&'a str> {
     // A pod that is ending still runs: its node waits for it.
     let own = |pod: &Pod| !pod.is_daemon() && !pod.is_static();
     let holds = |pod: &&Pod| !pod.is_terminal() && (own(pod) || pod.do_not_disrupt);

@@ -3,4 +3,4 @@
 mod budgets;
 mod emptiness;
 
-pub(crate) use emptiness::emptiness;
+pub(crate) use emptiness::{busy, emptiness};

@@ -1,0 +1,27 @@
+//! Since when nodes have been empty: written on them, because functions keep nothing.
+
+use super::Lifecycle;
+use super::view::View;
+use crate::disruption::busy;
+use model::{Plan, Step};
+
+/// Marks nodes that have become empty, and takes the mark off those that are not any more.
+pub(super) fn marks(view: &View<'_>, plan: &Plan, found: &mut Lifecycle) {
+    let busy = busy(view.snapshot, plan);
+    let mut nodes = view.snapshot.nodes.iter().collect::<Vec<_>>();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    for node in nodes {
+        let ours = view.claim_of_node(node).is_some_and(|claim| !claim.deleting);
+        let pool = node.pool().and_then(|name| view.pools.get(name));
+        let leaves_empty = pool.is_some_and(|pool| pool.disruption.consolidate_after.is_some());
+        if !ours || node.deleting || !node.initialized() || !leaves_empty {
+            continue;
+        }
+        let marked = view.snapshot.empty_since.contains_key(&*node.name);
+        let empty = !busy.contains(&*node.name);
+        if empty != marked {
+            let since = empty.then_some(view.snapshot.now);
+            found.steps.push(Step::MarkEmpty { node: node.name.clone(), since });
+        }
+    }
+}

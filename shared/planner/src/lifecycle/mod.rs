@@ -1,0 +1,47 @@
+//! What comes next for claims, nodes and instances that are there. Each turn takes the step that the snapshot shows to be due;
+//! nothing waits inside a turn.
+
+mod drain;
+mod ending;
+mod joining;
+mod launching;
+mod marks;
+mod orphans;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use model::{Duration, Plan, Snapshot, Step, Timestamp};
+use view::View;
+
+/// The steps that are due, and when to look again for those that are not yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lifecycle {
+    /// The steps, in the order to be done.
+    pub(crate) steps: Vec<Step>,
+    /// When to look again.
+    pub(crate) wake_at: Option<Timestamp>,
+}
+
+impl Lifecycle {
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = self.wake_at.into_iter().chain([at]).min();
+    }
+
+    fn wake_after(&mut self, snapshot: &Snapshot, seconds: i64) {
+        self.wake(snapshot.now.plus(Duration(seconds)));
+    }
+}
+
+/// Finds the steps for the snapshot and for what the plan takes away.
+pub(crate) fn lifecycle(snapshot: &Snapshot, plan: &Plan) -> Lifecycle {
+    let mut found = Lifecycle::default();
+    let view = View::new(snapshot);
+    launching::launching(&view, &mut found);
+    joining::joining(&view, &mut found);
+    ending::removals(&view, plan, &mut found);
+    ending::ending(&view, &mut found);
+    orphans::orphans(&view, &mut found);
+    marks::marks(&view, plan, &mut found);
+    found
+}
