@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) name: String,
+    pub(crate) uid: String,
     pub(crate) labels: Labels,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) deleting: bool,
@@ -31,6 +32,7 @@ pub(crate) fn read(object: &Value, findings: &mut Findings) -> Option<Metadata> 
     strings(metadata, "annotations", findings);
     Some(Metadata {
         name,
+        uid: metadata.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
         labels: strings(metadata, "labels", findings),
         created_at: time(metadata, "creationTimestamp", findings),
         deleting: metadata.get("deletionTimestamp").is_some_and(|value| !value.is_null()),

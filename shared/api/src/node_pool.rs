@@ -287,6 +287,7 @@ fn convert(
     let labels_path = "spec.template.metadata.labels";
     let pool = NodePool {
         name: metadata.name,
+        uid: metadata.uid,
         api_version,
         weight: spec.weight.unwrap_or(0),
         node_class: reference.name.unwrap_or_default(),

@@ -138,6 +138,7 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
             .kubelet_configuration
             .map(|wire| kubelet::read(wire, "spec.kubeletConfiguration", findings)),
         name: metadata.name,
+        uid: metadata.uid,
         api_version: ApiVersion::Legacy,
         weight: spec.weight.unwrap_or(0),
         node_class,

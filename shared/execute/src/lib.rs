@@ -4,6 +4,37 @@
 //! user data, and the adapters of the ports to EC2 and to Kubernetes. May import: `model`.
 //! Does not know: how anything was read or decided; it has no choices left.
 
+mod batches;
+mod claims;
+mod conditions;
+mod events;
+mod kubernetes;
+mod launches;
+mod objects;
+mod orders;
+mod outcome;
 pub mod ports;
+mod steps;
+mod update;
 
+pub use kubernetes::Kubernetes;
+pub use orders::Orders;
+pub use outcome::{Action, Outcome};
 pub use ports::{Cloud, CloudError, Cluster, ClusterError};
+
+use model::Plan;
+
+/// Carries out the plan: first the steps of what is there, then the launches, then what is told about it.
+/// A failed action stops only itself; the next turn sees what became of it.
+pub async fn carry_out<C: Cloud, K: Cluster>(
+    plan: &Plan,
+    orders: &Orders<'_>,
+    cloud: &C,
+    cluster: &K,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    steps::take(plan, orders, cloud, cluster, &mut outcome).await;
+    launches::launch(plan, orders, cloud, cluster, &mut outcome).await;
+    events::tell(plan, orders, cluster, &mut outcome).await;
+    outcome
+}

@@ -213,6 +213,15 @@ pub struct ObjectRef {
     pub name: String,
 }
 
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{}/{namespace}/{}", self.resource, self.name),
+            None => write!(f, "{}/{}", self.resource, self.name),
+        }
+    }
+}
+
 /// The cluster, as far as plans change it.
 pub trait Cluster: Send + Sync {
     /// Creates an object (`of.name` may be empty with `generateName`) and returns it as stored.

@@ -60,6 +60,9 @@ pub struct Disruption {
 pub struct NodePool {
     /// The pool's name.
     pub name: String,
+    /// The object's uid, which its claims name as their owner; empty if it has none.
+    #[serde(default)]
+    pub uid: String,
     /// The API that it came from.
     pub api_version: ApiVersion,
     /// Pools of a higher weight are tried first; 0 if unset.
@@ -106,6 +109,7 @@ impl NodePool {
     ) -> Self {
         Self {
             name: name.to_owned(),
+            uid: String::new(),
             api_version,
             weight: 0,
             node_class: node_class.to_owned(),

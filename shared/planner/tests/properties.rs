@@ -302,7 +302,7 @@ fn snapshot(cluster: &Cluster) -> Snapshot {
             .collect(),
         node_pools: std::iter::once(first).chain(second).collect(),
         instance_types: [("all".to_owned(), Arc::new(types))].into(),
-        ..Snapshot::default()..Snapshot::default()
+        ..Snapshot::default()
     }
 }
 

@@ -1,0 +1,279 @@
+//! The steps of claims, nodes and instances that are there.
+
+mod nodes;
+
+use crate::orders::Orders;
+use crate::outcome::Outcome;
+use crate::ports::{Bought, Cloud, Cluster, ClusterError};
+use crate::{events, launches, objects};
+use futures::StreamExt;
+use model::step::TerminateReason;
+use model::{Instance, Plan, Step};
+use serde_json::{Value, json};
+
+/// How many steps are taken at once; steps of one object stand beside each other in the plan and are taken in their order.
+const AT_ONCE: usize = 16;
+
+/// Takes the plan's steps: those that end before those that begin, so that a limit frees what the next launch needs.
+pub(crate) async fn take<C: Cloud, K: Cluster>(
+    plan: &Plan,
+    orders: &Orders<'_>,
+    cloud: &C,
+    cluster: &K,
+    outcome: &mut Outcome,
+) {
+    terminate(plan, cloud, outcome).await;
+    let ordered = runs(&plan.steps);
+    let work = ordered.iter().map(|run| async move {
+        let mut part = Outcome::default();
+        for step in *run {
+            if !take_one(step, orders, cloud, cluster, &mut part).await {
+                break;
+            }
+        }
+        part
+    });
+    let mut parts = futures::stream::iter(work).buffered(AT_ONCE);
+    while let Some(part) = parts.next().await {
+        outcome.actions.extend(part.actions);
+        outcome.unavailable.extend(part.unavailable);
+        outcome.launched += part.launched;
+        outcome.look_again |= part.look_again;
+    }
+}
+
+/// Neighbouring steps about the same object.
+fn runs(steps: &[Step]) -> Vec<&[Step]> {
+    steps.chunk_by(|a, b| subject(a) == subject(b)).collect()
+}
+
+/// What a step is about; steps of one subject depend on each other.
+fn subject(step: &Step) -> &str {
+    match step {
+        Step::Launch { batch, .. } => batch,
+        Step::Adopt { claim, .. }
+        | Step::Register { claim, .. }
+        | Step::Initialize { claim, .. }
+        | Step::Delete { claim, .. }
+        | Step::ReleaseClaim { claim } => claim,
+        Step::Cordon { node }
+        | Step::DeleteNode { node }
+        | Step::ReleaseNode { node }
+        | Step::MarkEmpty { node, .. } => node,
+        Step::Evict { uid, .. } | Step::ForceDelete { uid, .. } => uid,
+        Step::Terminate { instance, .. } => instance,
+    }
+}
+
+/// All instances in one call.
+async fn terminate<C: Cloud>(plan: &Plan, cloud: &C, outcome: &mut Outcome) {
+    let wanted = plan.steps.iter().filter_map(|step| match step {
+        Step::Terminate { instance, reason } => Some((instance.clone(), *reason)),
+        Step::Launch { .. }
+        | Step::Adopt { .. }
+        | Step::Register { .. }
+        | Step::Initialize { .. }
+        | Step::Delete { .. }
+        | Step::Cordon { .. }
+        | Step::Evict { .. }
+        | Step::ForceDelete { .. }
+        | Step::ReleaseNode { .. }
+        | Step::ReleaseClaim { .. }
+        | Step::DeleteNode { .. }
+        | Step::MarkEmpty { .. } => None,
+    });
+    let wanted = wanted.collect::<Vec<_>>();
+    if wanted.is_empty() {
+        return;
+    }
+    let ids = wanted.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    let answer = cloud.terminate(&ids).await;
+    for (id, reason) in wanted {
+        let detail = match reason {
+            TerminateReason::Drained => "its node is drained",
+            TerminateReason::NoClaim => "no claim owns it",
+        };
+        let result = match &answer {
+            Ok(done) if done.contains(&id) => Ok(()),
+            Ok(_) => {
+                Err("EC2 did not confirm the termination; the next turn tries again".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        outcome.terminated += usize::from(result.is_ok());
+        outcome.record("terminate", id, detail, result);
+    }
+}
+
+/// Takes one step; whether the next one of the same object may follow.
+async fn take_one<C: Cloud, K: Cluster>(
+    step: &Step,
+    orders: &Orders<'_>,
+    cloud: &C,
+    cluster: &K,
+    outcome: &mut Outcome,
+) -> bool {
+    let (verb, object, detail) = words(step);
+    let result = match step {
+        Step::Terminate { .. } => return true,
+        Step::Launch { batch, claims } => {
+            relaunch(batch, claims, orders, (cloud, cluster), outcome).await;
+            return true;
+        }
+        Step::Adopt { claim, instance } => adopt(claim, instance, orders, cluster).await,
+        Step::Register { claim, node } => {
+            nodes::register(claim, node, orders, cloud, cluster, outcome).await
+        }
+        Step::Initialize { claim, node } => nodes::initialize(claim, node, orders, cluster).await,
+        Step::Delete { claim, .. } => delete(claim, &detail, orders, cluster).await,
+        Step::Cordon { node } => nodes::cordon(node, cluster).await,
+        Step::Evict { pod, uid, .. } => cluster.evict(&pod.namespace, &pod.name, uid).await,
+        Step::ForceDelete { pod, uid, grace_s } => {
+            cluster.delete(&objects::pod(pod), Some(uid), Some(*grace_s)).await
+        }
+        Step::ReleaseNode { node } => release(&objects::node(node), cluster).await,
+        Step::ReleaseClaim { claim } => release(&objects::claim(claim), cluster).await,
+        Step::DeleteNode { node } => cluster.delete(&objects::node(node), None, None).await,
+        Step::MarkEmpty { node, since } => nodes::mark_empty(node, *since, orders, cluster).await,
+    };
+    let result = gone_is_done(step, result);
+    let go_on = result.is_ok();
+    outcome.record_cluster(verb, object, detail, result);
+    go_on
+}
+
+/// What was to be taken away and is not there has been taken away.
+fn gone_is_done(step: &Step, result: Result<(), ClusterError>) -> Result<(), ClusterError> {
+    let takes_away = matches!(
+        step,
+        Step::Delete { .. }
+            | Step::Evict { .. }
+            | Step::ForceDelete { .. }
+            | Step::ReleaseNode { .. }
+            | Step::ReleaseClaim { .. }
+            | Step::DeleteNode { .. }
+            | Step::MarkEmpty { .. }
+    );
+    match result {
+        Err(ClusterError::NotFound { .. }) if takes_away => Ok(()),
+        // A pod of the same name with another uid is another pod: the one meant is gone.
+        Err(ClusterError::Conflict { .. })
+            if matches!(step, Step::Evict { .. } | Step::ForceDelete { .. }) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn words(step: &Step) -> (&'static str, String, String) {
+    let (verb, detail) = match step {
+        Step::Launch { .. } => ("launch", String::new()),
+        Step::Adopt { instance, .. } => ("adopt", instance.clone()),
+        Step::Register { node, .. } => ("register", node.to_string()),
+        Step::Initialize { node, .. } => ("initialize", node.to_string()),
+        Step::Delete { reason, .. } => ("delete claim", format!("{reason:?}")),
+        Step::Cordon { .. } => ("cordon", String::new()),
+        Step::Evict { pod, node, .. } => {
+            return ("evict", pod.to_string(), format!("from {node}"));
+        }
+        Step::ForceDelete { pod, grace_s, .. } => {
+            return ("force delete", pod.to_string(), format!("{grace_s} s left"));
+        }
+        Step::Terminate { .. } => ("terminate", String::new()),
+        Step::ReleaseNode { .. } => ("release node", String::new()),
+        Step::ReleaseClaim { .. } => ("release claim", String::new()),
+        Step::DeleteNode { .. } => ("delete node", String::new()),
+        Step::MarkEmpty { since, .. } => {
+            ("mark", if since.is_some() { "empty" } else { "not empty" }.to_owned())
+        }
+    };
+    (verb, subject(step).to_owned(), detail)
+}
+
+/// Sends a batch's call again, with the same token and size: EC2 answers with what the first one bought.
+async fn relaunch<C: Cloud, K: Cluster>(
+    batch: &str,
+    names: &[std::sync::Arc<str>],
+    orders: &Orders<'_>,
+    ports: (&C, &K),
+    outcome: &mut Outcome,
+) {
+    let known = names.iter().find_map(|name| orders.claim(name));
+    let Some((claim, request)) = known.and_then(|claim| Some((claim, claim.launch.as_ref()?)))
+    else {
+        return;
+    };
+    let gets = names.iter().map(|name| async move { ports.1.get(&objects::claim(name)).await });
+    let results = futures::stream::iter(gets).buffered(AT_ONCE).collect::<Vec<_>>().await;
+    let mut waiting = Vec::new();
+    for (name, result) in names.iter().zip(results) {
+        match result {
+            Ok(object) if assigned(&object) => {}
+            Ok(object) => waiting.push(object),
+            Err(error) => return outcome.record_cluster("launch", &**name, batch, Err(error)),
+        }
+    }
+    launches::buy(request, &claim.pool, waiting, orders, ports, outcome).await;
+}
+
+fn assigned(claim: &Value) -> bool {
+    claim["status"]["providerID"].as_str().is_some_and(|id| !id.is_empty())
+}
+
+async fn adopt<K: Cluster>(
+    claim: &str,
+    instance: &str,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let object = cluster.get(&objects::claim(claim)).await?;
+    let instances = orders.snapshot.instances.iter().flatten();
+    match instances.into_iter().find(|known| known.id == instance) {
+        Some(known) if !assigned(&object) => {
+            launches::assign(object, &bought(known), orders, cluster).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn bought(instance: &Instance) -> Bought {
+    Bought {
+        id: instance.id.clone(),
+        instance_type: instance.instance_type.clone(),
+        zone: instance.zone.clone(),
+        capacity_type: instance.capacity_type,
+        image_id: instance.image_id.clone(),
+    }
+}
+
+async fn delete<K: Cluster>(
+    claim: &str,
+    why: &str,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let known = orders.claim(claim);
+    let uid = known.map(|claim| claim.uid.as_str()).filter(|uid| !uid.is_empty());
+    let about = json!({ "metadata": { "name": claim, "uid": uid } });
+    let message = format!("Disrupting NodeClaim: {why}");
+    let level = events::Level::Normal;
+    let event = events::claim_event(&about, level, "DisruptionTerminating", &message, orders);
+    // The event is for people; the deletion does not wait for it.
+    let _ = events::create(cluster, &event).await;
+    cluster.delete(&objects::claim(claim), uid, None).await
+}
+
+/// Takes Joiner's finalizer off; those of others stay.
+async fn release<K: Cluster>(
+    of: &crate::ports::ObjectRef,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let change = |object: &mut Value| {
+        let Some(list) = object["metadata"]["finalizers"].as_array_mut() else { return false };
+        let before = list.len();
+        list.retain(|finalizer| finalizer != model::labels::TERMINATION_FINALIZER);
+        list.len() < before
+    };
+    crate::update::update(cluster, of, None, &["metadata"], change).await.map(drop)
+}

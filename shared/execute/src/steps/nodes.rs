@@ -1,0 +1,138 @@
+//! Steps that write on nodes.
+
+use crate::claims::taint;
+use crate::orders::Orders;
+use crate::outcome::Outcome;
+use crate::ports::{Cloud, Cluster, ClusterError};
+use crate::update::update;
+use crate::{conditions, objects};
+use model::{Labels, NodeClaim, Timestamp, labels};
+use serde_json::{Value, json};
+
+/// Gives a node what its claim says, and tells the claim that the node has joined
+/// (karpenter core, `nodeclaim/lifecycle/registration.go`).
+pub(super) async fn register<C: Cloud, K: Cluster>(
+    claim: &str,
+    node: &str,
+    orders: &Orders<'_>,
+    cloud: &C,
+    cluster: &K,
+    outcome: &mut Outcome,
+) -> Result<(), ClusterError> {
+    let Some(known) = orders.claim(claim) else { return Ok(()) };
+    let change = |object: &mut Value| join(object, known, orders);
+    update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await?;
+    let now = orders.now();
+    let change = |object: &mut Value| {
+        object["status"]["nodeName"] = json!(node);
+        conditions::set(object, "Registered", "True", "Registered", "", &now)
+    };
+    update(cluster, &objects::claim(claim), Some("status"), &["status"], change).await?;
+    let id = known.provider_id.as_deref().and_then(|id| id.rsplit('/').next()).unwrap_or_default();
+    let mut tags = Labels::from([(labels::NODE_CLAIM_TAG.to_owned(), claim.to_owned())]);
+    if !named_by_user(known, orders) {
+        tags.insert("Name".to_owned(), node.to_owned());
+    }
+    let tagged = cloud.tag(id, &tags).await;
+    // A tag is for people: the node serves without it.
+    tagged.err().into_iter().for_each(|error| outcome.record_cloud("tag", id, "", Err(error)));
+    Ok(())
+}
+
+/// Whether the node class gives its instances a name.
+fn named_by_user(claim: &NodeClaim, orders: &Orders<'_>) -> bool {
+    let class = claim.launch.as_ref().and_then(|launch| orders.classes.get(&launch.node_class));
+    class.is_some_and(|class| class.spec.tags.contains_key("Name"))
+}
+
+/// Labels, annotations, taints, owner and finalizer of a node that joins.
+fn join(node: &mut Value, claim: &NodeClaim, orders: &Orders<'_>) -> bool {
+    let before = node.clone();
+    let unsynced = node["metadata"]["labels"][labels::DO_NOT_SYNC_TAINTS] == "true";
+    let all = node_labels(claim, orders)
+        .into_iter()
+        .chain([(labels::REGISTERED.to_owned(), "true".to_owned())]);
+    all.for_each(|(key, value)| node["metadata"]["labels"][key] = json!(value));
+    let annotations = orders.pool(&claim.pool).map(|pool| &pool.annotations);
+    for (key, value) in annotations.into_iter().flatten() {
+        node["metadata"]["annotations"][key] = json!(value);
+    }
+    add(&mut node["metadata"]["finalizers"], json!(labels::TERMINATION_FINALIZER));
+    let owner = json!({
+        "apiVersion": objects::CLAIM_API, "kind": "NodeClaim", "name": claim.name, "uid": claim.uid, "blockOwnerDeletion": true,
+    });
+    add(&mut node["metadata"]["ownerReferences"], owner);
+    let taints = &mut node["spec"]["taints"];
+    if let Some(list) = taints.as_array_mut() {
+        list.retain(|taint| taint["key"] != labels::UNREGISTERED_TAINT);
+    }
+    for wanted in claim.taints.iter().chain(&claim.startup_taints).filter(|_| !unsynced) {
+        add(taints, taint(wanted));
+    }
+    *node != before
+}
+
+fn add(list: &mut Value, item: Value) {
+    if !list.is_array() {
+        *list = json!([]);
+    }
+    if let Some(list) = list.as_array_mut().filter(|list| !list.contains(&item)) {
+        list.push(item);
+    }
+}
+
+/// The claim's labels, and those of its type and zone.
+fn node_labels(claim: &NodeClaim, orders: &Orders<'_>) -> Labels {
+    let mut all = claim.launch.as_ref().map(|launch| launch.labels.clone()).unwrap_or_default();
+    let pool = orders.pool(&claim.pool);
+    let types = pool.and_then(|pool| orders.snapshot.instance_types.get(&pool.instance_types));
+    let known = types.and_then(|types| {
+        types.iter().find(|known| Some(known.name.as_str()) == claim.instance_type.as_deref())
+    });
+    all.extend(known.map(|known| known.labels.clone()).unwrap_or_default());
+    all.extend(claim.labels.clone());
+    all
+}
+
+/// Tells node and claim that the node is set up.
+pub(super) async fn initialize<K: Cluster>(
+    claim: &str,
+    node: &str,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let label = json!({ "metadata": { "labels": { labels::INITIALIZED: "true" } } });
+    let stored = cluster.patch(&objects::node(node), None, &label).await?;
+    let now = orders.now();
+    let change = |object: &mut Value| {
+        for field in ["capacity", "allocatable"] {
+            object["status"][field] = stored["status"][field].clone();
+        }
+        conditions::set(object, "Initialized", "True", "Initialized", "", &now);
+        conditions::set(object, "Ready", "True", "Ready", "", &now)
+    };
+    update(cluster, &objects::claim(claim), Some("status"), &["status"], change).await.map(drop)
+}
+
+/// Keeps new pods and load balancers away.
+pub(super) async fn cordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), ClusterError> {
+    let change = |object: &mut Value| {
+        let wanted = json!({ "key": labels::DISRUPTED_TAINT, "effect": "NoSchedule" });
+        add(&mut object["spec"]["taints"], wanted);
+        object["metadata"]["labels"][labels::EXCLUDE_FROM_LOAD_BALANCERS] = json!("karpenter");
+        true
+    };
+    update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await.map(drop)
+}
+
+/// Writes since when the node has been empty, or takes that off.
+pub(super) async fn mark_empty<K: Cluster>(
+    node: &str,
+    since: Option<Timestamp>,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let value = since.map_or(Value::Null, |_| json!(orders.now()));
+    let patch = json!({ "metadata": { "annotations": { labels::EMPTINESS_TIMESTAMP: value } } });
+    cluster.patch(&objects::node(node), None, &patch).await.map(drop)
+}
