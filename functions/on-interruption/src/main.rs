@@ -1,3 +1,9 @@
-//! on-interruption.
+//! What EC2 and AWS Health tell of instances.
 
-fn main() {}
+use lambda_runtime::Error;
+use runtime::doors::{Door, serve};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    serve(Door::Interruption).await
+}

@@ -1,3 +1,9 @@
-//! on-pending-pods.
+//! Pods that the kube-scheduler could not place, and other changes that the webhook tells of.
 
-fn main() {}
+use lambda_runtime::Error;
+use runtime::doors::{Door, serve};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    serve(Door::PendingPods).await
+}

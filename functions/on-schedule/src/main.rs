@@ -1,3 +1,9 @@
-//! on-schedule.
+//! The minute's tick, and what earlier turns asked to look at again.
 
-fn main() {}
+use lambda_runtime::Error;
+use runtime::doors::{Door, serve};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    serve(Door::Schedule).await
+}

@@ -1,0 +1,204 @@
+//! What is remembered, in the account and in the cluster: a bucket, a queue, a ConfigMap.
+
+use crate::configuration::{Configuration, NAMESPACE};
+use crate::memory::{ForgetError, KeptTurn, Memory};
+use model::{Timestamp, UnavailableOffering};
+use serde_json::{Value, json};
+
+/// The ConfigMap of offerings without capacity.
+pub const OFFERINGS_CONFIG_MAP: &str = "joiner-offerings";
+/// Its only key.
+const OFFERINGS_KEY: &str = "unavailable";
+/// SQS delays no message longer, in seconds.
+const LONGEST_DELAY_S: i64 = 900;
+
+/// The bucket, the queue and the ConfigMap of an installation.
+#[derive(Clone)]
+pub struct AwsMemory {
+    s3: aws_sdk_s3::Client,
+    sqs: aws_sdk_sqs::Client,
+    cluster: kube::Client,
+    bucket: Option<String>,
+    queue_url: Option<String>,
+    cluster_name: String,
+}
+
+impl AwsMemory {
+    /// By these clients and settings.
+    pub fn new(
+        aws: &aws_config::SdkConfig,
+        cluster: kube::Client,
+        settings: &Configuration,
+    ) -> Self {
+        // Emulators serve buckets by path; real buckets' names have no dots, so that both work.
+        let s3 = aws_sdk_s3::config::Builder::from(aws).force_path_style(true).build();
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::new(aws),
+            cluster,
+            bucket: settings.turns_bucket.clone(),
+            queue_url: settings.follow_up_queue_url.clone(),
+            cluster_name: settings.cluster_name.clone(),
+        }
+    }
+
+    /// Sends a message that could not be read to a dead-letter queue, with the reason as an attribute.
+    ///
+    /// # Errors
+    /// If the queue does not take it.
+    pub async fn bury(&self, queue_url: &str, body: &str, reason: &str) -> Result<(), ForgetError> {
+        let value = aws_sdk_sqs::types::MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(reason)
+            .build()
+            .map_err(|error| forget("dead letter", error))?;
+        let send = self.sqs.send_message().queue_url(queue_url).message_body(body);
+        let sent = send.message_attributes("Error", value).send().await;
+        sent.map(drop)
+            .map_err(|error| forget("dead letter", aws_sdk_sqs::error::DisplayErrorContext(error)))
+    }
+
+    fn key(&self, turn: &str) -> String {
+        format!("turns/{}/{turn}.json.gz", self.cluster_name)
+    }
+
+    /// Reads a turn that was kept.
+    ///
+    /// # Errors
+    /// If it is not there or cannot be read.
+    pub async fn kept(&self, bucket: &str, turn: &str) -> Result<KeptTurn, ForgetError> {
+        const WHAT: &str = "kept turn";
+        let get = self.s3.get_object().bucket(bucket).key(self.key(turn)).send().await;
+        let object =
+            get.map_err(|error| forget(WHAT, aws_sdk_s3::error::DisplayErrorContext(error)))?;
+        let bytes = object.body.collect().await.map_err(|error| forget(WHAT, error))?;
+        KeptTurn::from_bytes(&bytes.into_bytes()).map_err(|error| forget(WHAT, error))
+    }
+
+    async fn config_map(
+        &self,
+        method: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Value, kube::Error> {
+        let root = format!("/api/v1/namespaces/{NAMESPACE}/configmaps");
+        let path = if method == "POST" { root } else { format!("{root}/{name}") };
+        let kind =
+            if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let request =
+            http::Request::builder().method(method).uri(path).header("content-type", kind);
+        let request = request.body(bytes).map_err(kube::Error::HttpError)?;
+        self.cluster.request(request).await
+    }
+
+    /// Writes a ConfigMap's data, making it if it is not there.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn write_config_map(&self, name: &str, data: Value) -> Result<(), ForgetError> {
+        let patch = json!({ "data": data });
+        let written = match self.config_map("PATCH", name, &patch).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                let object = json!({
+                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": NAMESPACE }, "data": patch["data"],
+                });
+                self.config_map("POST", name, &object).await
+            }
+            other => other,
+        };
+        written.map(drop).map_err(|error| forget("ConfigMap", error))
+    }
+
+    /// A ConfigMap's data; empty if it is not there.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn read_config_map(&self, name: &str) -> Result<Value, ForgetError> {
+        match self.config_map("GET", name, &Value::Null).await {
+            Ok(object) => Ok(object["data"].clone()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Value::Null),
+            Err(error) => Err(forget("ConfigMap", error)),
+        }
+    }
+}
+
+fn forget(what: &'static str, problem: impl std::fmt::Display) -> ForgetError {
+    ForgetError { what, problem: problem.to_string() }
+}
+
+/// The offerings in that ConfigMap's data that are still without capacity.
+pub fn unavailable(data: &Value, now: Timestamp) -> Vec<UnavailableOffering> {
+    let text = data[OFFERINGS_KEY].as_str().unwrap_or("[]");
+    let all = serde_json::from_str::<Vec<UnavailableOffering>>(text).unwrap_or_default();
+    all.into_iter().filter(|offering| offering.until > now).collect()
+}
+
+/// The newest word on each offering, in order.
+fn joined(mut all: Vec<UnavailableOffering>) -> Vec<UnavailableOffering> {
+    let key = |one: &UnavailableOffering| {
+        (one.instance_type.clone(), one.zone.clone(), one.capacity_type)
+    };
+    all.sort_by(|a, b| key(a).cmp(&key(b)).then(b.until.cmp(&a.until)));
+    all.dedup_by(|later, first| key(later) == key(first));
+    all
+}
+
+impl Memory for AwsMemory {
+    async fn add_unavailable(
+        &self,
+        offerings: &[UnavailableOffering],
+        now: Timestamp,
+    ) -> Result<(), ForgetError> {
+        let mut all = unavailable(&self.read_config_map(OFFERINGS_CONFIG_MAP).await?, now);
+        all.extend_from_slice(offerings);
+        let text =
+            serde_json::to_string(&joined(all)).map_err(|error| forget("offerings", error))?;
+        self.write_config_map(OFFERINGS_CONFIG_MAP, json!({ OFFERINGS_KEY: text })).await
+    }
+
+    async fn keep(&self, turn: &KeptTurn) -> Result<(), ForgetError> {
+        let Some(bucket) = &self.bucket else { return Ok(()) };
+        let bytes = turn.to_bytes().map_err(|error| forget("turn", error))?;
+        let put = self.s3.put_object().bucket(bucket).key(self.key(&turn.turn)).body(bytes.into());
+        put.send()
+            .await
+            .map(drop)
+            .map_err(|error| forget("turn", aws_sdk_s3::error::DisplayErrorContext(error)))
+    }
+
+    async fn wake_in(&self, seconds: i64) -> Result<(), ForgetError> {
+        let Some(queue_url) = &self.queue_url else { return Ok(()) };
+        let delay = i32::try_from(seconds.clamp(0, LONGEST_DELAY_S)).unwrap_or(0);
+        let send = self.sqs.send_message().queue_url(queue_url).delay_seconds(delay);
+        let sent = send.message_body(r#"{"joiner":"follow-up"}"#).send().await;
+        sent.map(drop)
+            .map_err(|error| forget("follow-up", aws_sdk_sqs::error::DisplayErrorContext(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::CapacityType;
+
+    fn offering(zone: &str, until: i64) -> UnavailableOffering {
+        UnavailableOffering {
+            instance_type: "m5.large".to_owned(),
+            zone: zone.to_owned(),
+            capacity_type: CapacityType::Spot,
+            until: Timestamp(until),
+            code: "InsufficientInstanceCapacity".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_latest_word_on_an_offering_counts_until_its_time_is_over() {
+        let all = joined(vec![offering("b", 9), offering("a", 5), offering("a", 8)]);
+        assert_eq!(all, [offering("a", 8), offering("b", 9)]);
+        let data = json!({ OFFERINGS_KEY: serde_json::to_string(&all).unwrap() });
+        assert_eq!(unavailable(&data, Timestamp(8)), [offering("b", 9)]);
+        assert_eq!(unavailable(&Value::Null, Timestamp(8)), []);
+        assert_eq!(unavailable(&json!({ OFFERINGS_KEY: "x" }), Timestamp(8)), []);
+    }
+}

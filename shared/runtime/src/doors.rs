@@ -1,0 +1,178 @@
+//! The Lambda functions' doors: a batch of messages in, one turn, and word on each message back.
+
+use crate::installation::{Installation, Knocked};
+use crate::message::{self, MessageError};
+use crate::{Trigger, telemetry};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+use std::time::{Duration, SystemTime};
+use tokio::sync::Mutex;
+
+/// A turn must end so long before Lambda would kill the function.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// Which function this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Pods wait.
+    PendingPods,
+    /// EC2 and AWS Health tell of instances.
+    Interruption,
+    /// A minute has passed, or a follow-up is due.
+    Schedule,
+}
+
+impl Door {
+    /// Whether a message whose turn failed comes again. The next minute's tick is as good as a tick that comes again.
+    fn tries_again(self) -> bool {
+        match self {
+            Self::PendingPods | Self::Interruption => true,
+            Self::Schedule => false,
+        }
+    }
+}
+
+/// Serves the function until Lambda ends it. Nothing is asked of AWS or the cluster before the first event.
+///
+/// # Errors
+/// If Lambda's runtime API cannot be reached.
+pub async fn serve(door: Door) -> Result<(), Error> {
+    telemetry::init(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()));
+    let installation: Mutex<Option<Installation>> = Mutex::new(None);
+    let handler = |event: LambdaEvent<Value>| answer(door, &installation, event);
+    lambda_runtime::run(service_fn(handler)).await
+}
+
+async fn answer(
+    door: Door,
+    installation: &Mutex<Option<Installation>>,
+    event: LambdaEvent<Value>,
+) -> Result<SqsBatchResponse, Error> {
+    let deadline = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    let time = deadline.saturating_sub(MARGIN);
+    let messages = messages(event.payload);
+    let mut slot = installation.lock().await;
+    let work = batch(door, &mut slot, &messages, &event.context.request_id);
+    let failed = match tokio::time::timeout(time, work).await {
+        Ok(failed) => failed,
+        Err(_) => {
+            tracing::error!("the turn did not end in time; the next one goes on");
+            // Connections of a turn cut off in the middle are not to be trusted.
+            *slot = None;
+            all(&messages)
+        }
+    };
+    let again = if door.tries_again() { failed } else { Vec::new() };
+    let failures = again.into_iter().map(|id| {
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = id;
+        failure
+    });
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failures.collect();
+    Ok(response)
+}
+
+/// The messages of a batch. What is not a batch of SQS is taken as one message: people invoke functions by hand.
+fn messages(payload: Value) -> Vec<SqsMessage> {
+    let records = payload.get("Records").cloned();
+    let batch = records.and_then(|records| serde_json::from_value::<Vec<SqsMessage>>(records).ok());
+    batch.unwrap_or_else(|| {
+        let mut message = SqsMessage::default();
+        message.body = Some(payload.to_string());
+        vec![message]
+    })
+}
+
+fn all(messages: &[SqsMessage]) -> Vec<String> {
+    messages.iter().filter_map(|message| message.message_id.clone()).collect()
+}
+
+/// One turn for all messages that can be read; returns the ids of those that must come again.
+async fn batch(
+    door: Door,
+    slot: &mut Option<Installation>,
+    messages: &[SqsMessage],
+    request_id: &str,
+) -> Vec<String> {
+    let installation = match ready(slot).await {
+        Ok(installation) => installation,
+        Err(error) => {
+            tracing::error!(%error, "this function cannot work");
+            return all(messages);
+        }
+    };
+    let (mut triggers, mut failed, mut read) = (Vec::new(), Vec::new(), Vec::new());
+    for message in messages {
+        let body = message.body.as_deref().unwrap_or_default();
+        let id = message.message_id.clone().unwrap_or_default();
+        match message::read(body) {
+            Ok(trigger) => {
+                triggers.push(trigger);
+                read.push(id);
+            }
+            Err(reason) => failed.extend(bury(installation, body, &reason).await.then_some(id)),
+        }
+    }
+    if triggers.is_empty() {
+        return failed;
+    }
+    if let Err(error) = knock(door, installation, triggers, request_id).await {
+        tracing::error!(%error, "the turn failed");
+        failed.extend(read);
+    }
+    failed
+}
+
+async fn ready(slot: &mut Option<Installation>) -> Result<&mut Installation, Error> {
+    if slot.is_none() {
+        *slot = Some(Installation::from_environment().await?);
+    }
+    slot.as_mut().ok_or_else(|| "no installation".into())
+}
+
+/// Whether the message must come again, because the dead-letter queue did not take it.
+async fn bury(installation: &Installation, body: &str, reason: &MessageError) -> bool {
+    tracing::warn!(%reason, "a message that cannot be read goes to the dead-letter queue");
+    let buried = installation.bury(body, &reason.0).await;
+    buried.inspect_err(|error| tracing::error!(%error, "it stays in the queue")).is_err()
+}
+
+async fn knock(
+    door: Door,
+    installation: &mut Installation,
+    triggers: Vec<Trigger>,
+    request_id: &str,
+) -> Result<(), Error> {
+    let triggers = match door {
+        Door::PendingPods | Door::Schedule => triggers,
+        Door::Interruption => installation.own(triggers).await?,
+    };
+    let Some(first) = triggers.first() else { return Ok(()) };
+    match installation.knock(first.name(), request_id).await? {
+        Knocked::Turned(_) => {}
+        Knocked::Busy => tracing::info!(trigger = first.name(), "another turn looks again"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_no_batch_is_one_message() {
+        let by_hand = messages(json!({ "joiner": "schedule" }));
+        assert_eq!(by_hand.len(), 1);
+        assert_eq!(message::read(by_hand[0].body.as_deref().unwrap()), Ok(Trigger::Schedule));
+    }
+
+    #[test]
+    fn a_batch_has_its_messages() {
+        let record = |id: &str| json!({ "messageId": id, "body": "{}", "attributes": {}, "messageAttributes": {} });
+        let batch = messages(json!({ "Records": [record("a"), record("b")] }));
+        assert_eq!(all(&batch), ["a", "b"]);
+    }
+}

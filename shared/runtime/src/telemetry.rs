@@ -1,0 +1,82 @@
+//! Logs: JSON, one line per action and one per turn. WARN is for this week, ERROR for now.
+
+use crate::observed::Observed;
+use crate::report::Report;
+use execute::Outcome;
+
+/// Writes logs as JSON to standard output from now on, from this level on (`info`).
+pub fn init(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
+    // A second call in one process (tests) changes nothing.
+    let _ = lines.with_span_list(false).with_target(false).with_env_filter(filter).try_init();
+}
+
+/// What was odd about the world.
+pub(crate) fn seen(observed: &Observed) {
+    for finding in &observed.findings {
+        tracing::warn!(finding, "odd");
+    }
+    for stale in &observed.stale {
+        tracing::warn!(stale, "not read this turn");
+    }
+}
+
+/// What was done.
+pub(crate) fn told(report: &Report, outcome: &Outcome) {
+    for action in &outcome.actions {
+        let (verb, object, detail) = (action.action, &action.object, &action.detail);
+        let price = action.price;
+        match &action.error {
+            None => tracing::info!(
+                turn = report.turn,
+                action = verb,
+                object,
+                detail,
+                micro_usd_per_hour = price,
+                "done"
+            ),
+            Some(error) => {
+                tracing::warn!(turn = report.turn, action = verb, object, detail, error, "not done")
+            }
+        }
+    }
+    let milliseconds = serde_json::to_string(&report.milliseconds).unwrap_or_default();
+    let traffic = serde_json::to_string(&report.traffic).unwrap_or_default();
+    tracing::info!(
+        turn = report.turn,
+        trigger = report.trigger,
+        pending_pods = report.pending_pods,
+        placed_pods = report.placed_pods,
+        launches = report.launches,
+        launched = report.launched,
+        terminated = report.terminated,
+        unschedulable_pods = report.unschedulable_pods,
+        steps = report.steps,
+        failures = report.failures,
+        violations = report.violations,
+        claims = report.claims,
+        planned_usd_per_hour = usd(report.planned_micro_usd_per_hour),
+        lower_bound_usd_per_hour = usd(report.lower_bound_micro_usd_per_hour),
+        nodes_usd_per_hour = usd(report.nodes_micro_usd_per_hour),
+        wake_at = report.wake_at,
+        milliseconds,
+        traffic,
+        "turn"
+    );
+}
+
+/// Dollars with four digits: `0.0960`.
+fn usd(micro: u64) -> String {
+    format!("{}.{:04}", micro / 1_000_000, micro % 1_000_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn dollars_have_four_digits() {
+        assert_eq!(super::usd(96_049), "0.0960");
+        assert_eq!(super::usd(12_000_100), "12.0001");
+    }
+}
