@@ -1,7 +1,7 @@
 //! From planned launches to calls: launches that any of the same offerings serves are bought together.
 
 use crate::orders::Orders;
-use crate::ports::FleetRequest;
+use crate::ports::{FleetRequest, TypeFacts};
 use model::{Alternative, CapacityType, Labels, Launch, LaunchRequest, NodePool};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -98,7 +98,10 @@ pub(crate) fn fleet_request(
     let offered = |name: &str| request.offerings.iter().any(|offer| offer.instance_type == name);
     let known =
         types.into_iter().flat_map(|types| types.iter()).filter(|known| offered(&known.name));
-    let max_pods = known.map(|known| (known.name.clone(), known.capacity.get("pods"))).collect();
+    let known = known.collect::<Vec<_>>();
+    let max_pods = known.iter().map(|known| (known.name.clone(), known.capacity.get("pods")));
+    let facts = |known: &model::InstanceType| TypeFacts { labels: known.labels.clone(), efa: 0 };
+    let types = known.iter().map(|known| (known.name.clone(), facts(known))).collect();
     let taints = pool.taints.iter().chain(&pool.startup_taints).cloned().collect();
     FleetRequest {
         batch: request.batch.clone(),
@@ -109,6 +112,7 @@ pub(crate) fn fleet_request(
         labels: request.labels.clone(),
         taints,
         pool_kubelet: orders.pool_kubelets.get(&pool.name).cloned(),
-        max_pods,
+        max_pods: max_pods.collect(),
+        types,
     }
 }

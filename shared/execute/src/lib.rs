@@ -7,8 +7,10 @@
 mod batches;
 mod claims;
 mod conditions;
+pub mod ec2;
 mod events;
 mod kubernetes;
+pub mod launch_template;
 mod launches;
 mod objects;
 mod orders;

@@ -81,6 +81,17 @@ pub struct FleetRequest {
     pub pool_kubelet: Option<model::node_class::KubeletSettings>,
     /// The most pods on each offered type, by type's name (capacity `pods`): what the kubelet is told, so that it counts as the planner did.
     pub max_pods: std::collections::BTreeMap<String, i64>,
+    /// What else must be known of each offered type, by type's name.
+    pub types: std::collections::BTreeMap<String, TypeFacts>,
+}
+
+/// What must be known of an offered instance type to make its launch template.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TypeFacts {
+    /// The labels that every node of it carries (`InstanceType::labels`): its image is chosen by them.
+    pub labels: Labels,
+    /// How many Elastic Fabric Adapters to attach: the type's capacity `vpc.amazonaws.com/efa` if the pods ask for any, else 0.
+    pub efa: u32,
 }
 
 /// An instance that a call bought.
