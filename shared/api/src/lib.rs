@@ -10,6 +10,7 @@
 
 mod aws_node_template;
 mod block_devices;
+mod class_spec;
 mod conditions;
 mod crd;
 mod disruption;
@@ -36,6 +37,7 @@ mod taints;
 mod tests;
 mod walk;
 
+pub use class_spec::{node_class_spec, pool_kubelet};
 pub use crd::custom_resource_definitions;
 pub use finding::{Finding, Severity};
 pub use link::link;

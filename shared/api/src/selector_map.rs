@@ -22,7 +22,7 @@ impl Selected {
 }
 
 /// The two spellings of the key that lists ids.
-const IDS: [&str; 2] = ["aws-ids", "aws::ids"];
+pub(crate) const IDS: [&str; 2] = ["aws-ids", "aws::ids"];
 
 /// Checks the selector at `path` (karpenter-provider-aws v0.31, `awsnodetemplate_validation.go`).
 pub(crate) fn check(

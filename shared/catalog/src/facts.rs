@@ -1,6 +1,7 @@
 //! One line of the table of types: the facts of DescribeInstanceTypes that a decision depends on.
 
 use crate::CatalogError;
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// The columns, in their order.
@@ -28,50 +29,110 @@ const COLUMNS: [&str; 20] = [
 ];
 
 /// An instance type as EC2 describes it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TypeFacts {
-    pub(crate) name: String,
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeFacts {
+    /// The name: `m7i.large`.
+    pub name: String,
     /// As Kubernetes names it: `amd64`, `arm64`.
-    pub(crate) arch: String,
-    pub(crate) vcpu: i64,
-    pub(crate) memory_mib: i64,
+    pub arch: String,
+    /// Hardware threads.
+    pub vcpu: i64,
+    /// Memory as advertised, in MiB.
+    pub memory_mib: i64,
     /// Network interfaces of the default card, the only one that the VPC CNI uses.
-    pub(crate) enis: i64,
-    pub(crate) ipv4_per_eni: i64,
-    /// Empty for metal.
-    pub(crate) hypervisor: String,
-    pub(crate) cpu_manufacturer: String,
-    pub(crate) clock_mhz: Option<i64>,
-    pub(crate) spot: bool,
-    pub(crate) on_demand: bool,
-    pub(crate) ebs_mbps: Option<i64>,
-    pub(crate) network_mbps: Option<i64>,
+    pub enis: i64,
+    /// IPv4 addresses of each interface.
+    pub ipv4_per_eni: i64,
+    /// `nitro`, `xen`, or empty for metal.
+    pub hypervisor: String,
+    /// `intel`, `amd`, `aws`.
+    pub cpu_manufacturer: String,
+    /// Sustained clock speed.
+    pub clock_mhz: Option<i64>,
+    /// Whether it is sold as spot capacity.
+    pub spot: bool,
+    /// Whether it is sold at the list price.
+    pub on_demand: bool,
+    /// Maximum EBS bandwidth in Mbit/s, where EBS optimisation is the default.
+    pub ebs_mbps: Option<i64>,
+    /// Baseline network bandwidth in Mbit/s.
+    pub network_mbps: Option<i64>,
     /// All local disks together, in GB of 10^9 bytes.
-    pub(crate) local_gb: Option<i64>,
-    pub(crate) nvme: bool,
-    pub(crate) gpu: Option<Device>,
-    pub(crate) accelerator: Option<Device>,
-    pub(crate) neuron_cores: i64,
-    pub(crate) efa: i64,
+    pub local_gb: Option<i64>,
+    /// Whether local disks are NVMe.
+    pub nvme: bool,
+    /// Its GPUs.
+    pub gpu: Option<Device>,
+    /// Its accelerators.
+    pub accelerator: Option<Device>,
+    /// Cores of all Neuron devices together.
+    pub neuron_cores: i64,
+    /// Interfaces of the Elastic Fabric Adapter.
+    pub efa: i64,
     /// Interfaces for pods' own security groups; none if the type has no trunking.
-    pub(crate) branch_enis: i64,
-    pub(crate) encryption_in_transit: bool,
+    pub branch_enis: i64,
+    /// Whether traffic between such instances is encrypted by the hardware.
+    pub encryption_in_transit: bool,
 }
 
 /// The GPUs or accelerators of a type, which are all alike.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Device {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
     /// Zero if a type has only a fraction of one.
-    pub(crate) count: i64,
-    pub(crate) manufacturer: String,
-    pub(crate) name: String,
+    pub count: i64,
+    /// `nvidia`, `aws`.
+    pub manufacturer: String,
+    /// `a10g`, `trainium`.
+    pub name: String,
     /// Memory of one, in MiB, where the table has it.
-    pub(crate) memory_mib: i64,
+    pub memory_mib: i64,
+}
+
+/// The line that names the columns.
+pub(crate) fn columns_line() -> String {
+    format!("types\t{}", COLUMNS.join("\t"))
+}
+
+/// One line of the table, which `read` reads again.
+pub(crate) fn write(facts: &TypeFacts) -> String {
+    let optional = |figure: Option<i64>| figure.map_or_else(String::new, |n| n.to_string());
+    let positive = |figure: i64| optional(Some(figure).filter(|figure| *figure > 0));
+    let flag = |flag: bool| if flag { "1" } else { "0" }.to_owned();
+    let usage = [("on-demand", facts.on_demand), ("spot", facts.spot)];
+    let usage = usage.iter().filter(|(_, sold)| *sold).map(|(name, _)| *name).collect::<Vec<_>>();
+    let device = |device: &Device, memory: bool| {
+        let Device { count, manufacturer, name, memory_mib } = device;
+        let memory = if memory { format!(":{memory_mib}") } else { String::new() };
+        format!("{count}:{manufacturer}:{name}{memory}")
+    };
+    let cells: [String; 20] = [
+        facts.name.clone(),
+        facts.arch.clone(),
+        facts.vcpu.to_string(),
+        facts.memory_mib.to_string(),
+        facts.enis.to_string(),
+        facts.ipv4_per_eni.to_string(),
+        facts.hypervisor.clone(),
+        facts.cpu_manufacturer.clone(),
+        optional(facts.clock_mhz),
+        usage.join(","),
+        optional(facts.ebs_mbps),
+        optional(facts.network_mbps),
+        optional(facts.local_gb),
+        flag(facts.nvme),
+        facts.gpu.as_ref().map_or_else(String::new, |gpu| device(gpu, true)),
+        facts.accelerator.as_ref().map_or_else(String::new, |found| device(found, false)),
+        positive(facts.neuron_cores),
+        positive(facts.efa),
+        positive(facts.branch_enis),
+        flag(facts.encryption_in_transit),
+    ];
+    cells.join("\t")
 }
 
 /// Checks the line that names the columns.
 pub(crate) fn check_columns(line: &str) -> Result<(), CatalogError> {
-    let expected = format!("types\t{}", COLUMNS.join("\t"));
+    let expected = columns_line();
     let problem =
         || format!("the second line must name the columns: types, {}", COLUMNS.join(", "));
     if line == expected { Ok(()) } else { Err(CatalogError::Line { line: 2, problem: problem() }) }

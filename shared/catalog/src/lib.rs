@@ -4,6 +4,7 @@
 //! labels. May import: `model`. Does not know: AWS clients, the cluster, which offerings lately ran out of capacity.
 
 mod allocatable;
+mod current;
 mod error;
 mod facts;
 mod labels;
@@ -11,10 +12,11 @@ mod offerings;
 mod region;
 mod zones;
 
+pub use current::{Current, Difference};
 pub use error::CatalogError;
+pub use facts::{Device, TypeFacts};
 pub use zones::{Zone, ZoneMatch};
 
-use facts::TypeFacts;
 use model::{CapacityType, InstanceType, MicroUsdPerHour};
 use region::Region;
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ use std::io::Read;
 
 const EMBEDDED: &[u8] = include_bytes!("../data/catalog.tsv.gz");
 const FIRST_LINE: &str = "joiner-catalog\t1";
+/// The same with spot prices by zone.
+const FIRST_LINE_2: &str = "joiner-catalog\t2";
 /// A catalog of every region has well under a megabyte of text.
 const LARGEST_BYTES: u64 = 64 << 20;
 /// The region whose list prices stand in for those that are not known.
@@ -97,27 +101,55 @@ impl Catalog {
         resolved.filter(|instance_type| !instance_type.offerings.is_empty()).collect()
     }
 
-    /// The price of an instance type, and whether it is estimated: another region's list price (also where the region's
-    /// own is not in dollars), or the list price less the spot advisor's average saving. Reserved capacity is paid for already.
+    /// The price of an instance type in any zone, and whether it is estimated: another region's list price (also where the
+    /// region's own is not in dollars), or the list price less the spot advisor's average saving; where spot prices were read,
+    /// the highest of them. Reserved capacity is paid for already.
     pub fn price(
         &self,
         region: &str,
         instance_type: &str,
         capacity_type: CapacityType,
     ) -> Option<(MicroUsdPerHour, bool)> {
-        let on_demand = || self.list_price(region, instance_type);
+        self.price_in(region, "", instance_type, capacity_type)
+    }
+
+    /// The price in the zone with that id, and whether it is estimated. Where spot prices were read, a type without one is not
+    /// sold as spot capacity in that zone.
+    pub fn price_in(
+        &self,
+        region: &str,
+        zone_id: &str,
+        instance_type: &str,
+        capacity_type: CapacityType,
+    ) -> Option<(MicroUsdPerHour, bool)> {
         match capacity_type {
-            CapacityType::OnDemand => on_demand(),
+            CapacityType::OnDemand => self.list_price(region, instance_type),
             CapacityType::Reserved => Some((MicroUsdPerHour::ZERO, false)),
-            CapacityType::Spot => {
-                let savings = self.regions.get(region)?.row(instance_type)?.savings_percent?;
-                let price = on_demand()?.0;
-                Some((
-                    MicroUsdPerHour(price.0 * (100 - i64::from(savings)).unsigned_abs() / 100),
-                    true,
-                ))
-            }
+            CapacityType::Spot => self.spot_price(region, zone_id, instance_type),
         }
+    }
+
+    fn spot_price(
+        &self,
+        region_name: &str,
+        zone_id: &str,
+        instance_type: &str,
+    ) -> Option<(MicroUsdPerHour, bool)> {
+        let region = self.regions.get(region_name)?;
+        if region.knows_spot_prices() {
+            let dearest = || region.row(instance_type)?.spot.values().max().copied();
+            return match zone_id {
+                "" => dearest().map(|price| (MicroUsdPerHour(price), true)),
+                zone_id => {
+                    let price = region.spot_price(instance_type, zone_id)?;
+                    Some((MicroUsdPerHour(price), false))
+                }
+            };
+        }
+        let savings = region.row(instance_type)?.savings_percent?;
+        let price = self.list_price(region_name, instance_type)?.0;
+        let part = (100 - i64::from(savings)).unsigned_abs();
+        Some((MicroUsdPerHour(price.0 * part / 100), true))
     }
 
     /// Whether the type is in the table of types.
@@ -134,8 +166,9 @@ impl Catalog {
     /// Splits the text into its sections: the types are read, the regions only found.
     fn index(text: &str) -> Result<Self, CatalogError> {
         let mut lines = Lines { rest: text, number: 0 };
-        if lines.next() != Some(FIRST_LINE) {
-            let problem = "a catalog begins with \"joiner-catalog\", a tab and \"1\"".to_owned();
+        if !lines.next().is_some_and(|line| [FIRST_LINE, FIRST_LINE_2].contains(&line)) {
+            let problem =
+                "a catalog begins with \"joiner-catalog\", a tab and \"1\" or \"2\"".to_owned();
             return Err(CatalogError::Line { line: 1, problem });
         }
         let mut catalog = Self { types: Vec::new(), regions: BTreeMap::new() };

@@ -18,23 +18,17 @@ impl Catalog {
             (classes.is_empty() || classes.contains(&zone.name))
                 && region.offers(&facts.name, &zone.id)
         };
-        let priced = |capacity_type| {
-            let (price, estimated) = self.price(request.region, &facts.name, capacity_type)?;
-            Some((capacity_type, price, estimated))
+        let priced = |capacity_type, zone_id: &str| {
+            self.price_in(request.region, zone_id, &facts.name, capacity_type)
         };
-        let ways = [
-            facts.on_demand.then(|| priced(CapacityType::OnDemand)).flatten(),
-            facts.spot.then(|| priced(CapacityType::Spot)).flatten(),
-        ];
+        let sold = [(CapacityType::OnDemand, facts.on_demand), (CapacityType::Spot, facts.spot)];
         let in_zone = |zone: &Zone| {
-            let (zone, zone_id) = (zone.name.clone(), zone.id.clone());
-            ways.iter().flatten().map(move |&(capacity_type, price, estimated)| Offering {
-                zone: zone.clone(),
-                zone_id: zone_id.clone(),
-                capacity_type,
-                price,
-                estimated,
-                available: true,
+            let zone = zone.clone();
+            let sold = sold.into_iter().filter(|(_, sold)| *sold);
+            sold.filter_map(move |(capacity_type, _)| {
+                let (price, estimated) = priced(capacity_type, &zone.id)?;
+                let (zone, zone_id) = (zone.name.clone(), zone.id.clone());
+                Some(Offering { zone, zone_id, capacity_type, price, estimated, available: true })
             })
         };
         request.zones.iter().filter(offered).flat_map(in_zone).collect()

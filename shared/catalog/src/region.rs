@@ -2,35 +2,46 @@
 
 use crate::CatalogError;
 use model::MicroUsdPerHour;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::OnceLock;
+
+/// Zones have one digit each in the rows.
+const MOST_ZONES: usize = 36;
 
 /// A region's section; its rows are read when they are first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Region {
-    dollars: bool,
+    pub(crate) dollars: bool,
+    /// The currency and date of its prices, as the file has them.
+    pub(crate) currency: String,
+    pub(crate) as_of: String,
+    /// The date of its spot prices; empty if they are only estimated from savings.
+    pub(crate) spot_as_of: String,
     /// The ids of its zones, sorted; empty if the source has none.
     pub(crate) zone_ids: Vec<String>,
-    body: String,
+    pub(crate) body: String,
     /// The number of the section's first row.
-    first_line: usize,
-    rows: OnceLock<Vec<Row>>,
+    pub(crate) first_line: usize,
+    pub(crate) rows: OnceLock<Vec<Row>>,
 }
 
 /// One instance type in one region.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
-    name: String,
-    zones: ZoneSet,
+    pub(crate) name: String,
+    pub(crate) zones: ZoneSet,
     /// On demand, in millionths of the region's currency.
-    price: Option<u64>,
+    pub(crate) price: Option<u64>,
     /// What spot costs less than on demand; negative where it costs more.
     pub(crate) savings_percent: Option<i16>,
+    /// Spot prices by the index of their zone, where they were read.
+    pub(crate) spot: BTreeMap<usize, u64>,
 }
 
 /// Where a type is offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum ZoneSet {
+pub(crate) enum ZoneSet {
     /// The source does not say; assumed everywhere.
     All,
     /// In these of the region's zones, by index.
@@ -57,13 +68,29 @@ impl Region {
 
     /// The row of an instance type.
     pub(crate) fn row(&self, instance_type: &str) -> Option<&Row> {
-        let rows = self.rows.get_or_init(|| {
+        let rows = self.all_rows();
+        let found = rows.binary_search_by(|row| row.name.as_str().cmp(instance_type)).ok()?;
+        rows.get(found)
+    }
+
+    /// All rows, by name.
+    pub(crate) fn all_rows(&self) -> &[Row] {
+        self.rows.get_or_init(|| {
             let mut rows = self.read_rows().filter_map(Result::ok).collect::<Vec<_>>();
             rows.sort_by(|a, b| a.name.cmp(&b.name));
             rows
-        });
-        let found = rows.binary_search_by(|row| row.name.as_str().cmp(instance_type)).ok()?;
-        rows.get(found)
+        })
+    }
+
+    /// Whether spot prices were read: then what has none is not sold as spot capacity.
+    pub(crate) fn knows_spot_prices(&self) -> bool {
+        !self.spot_as_of.is_empty()
+    }
+
+    /// The spot price in the zone with this id, if it was read.
+    pub(crate) fn spot_price(&self, instance_type: &str, zone_id: &str) -> Option<u64> {
+        let index = self.zone_ids.iter().position(|id| id == zone_id)?;
+        self.row(instance_type)?.spot.get(&index).copied()
     }
 
     /// The list price, if the region has one in dollars.
@@ -84,10 +111,10 @@ impl Region {
     /// How many types each zone offers, by zone index.
     pub(crate) fn types_by_zone(&self) -> Vec<usize> {
         let mut counts = vec![0; self.zone_ids.len()];
-        for row in self.read_rows().filter_map(Result::ok) {
-            match row.zones {
+        for row in self.all_rows() {
+            match &row.zones {
                 ZoneSet::All => counts.iter_mut().for_each(|count| *count += 1),
-                ZoneSet::Some(zones) => zones.into_iter().for_each(|zone| counts[zone] += 1),
+                ZoneSet::Some(zones) => zones.iter().for_each(|zone| counts[*zone] += 1),
             }
         }
         counts
@@ -101,30 +128,72 @@ impl Region {
     }
 }
 
-/// Reads `region`, name, currency, date of the prices, zone ids.
+/// Reads `region`, name, currency, date of the prices, zone ids, and perhaps the date of the spot prices.
 pub(crate) fn read_header(line: &str, number: usize) -> Result<(String, Region), CatalogError> {
     let cells = line.split('\t').collect::<Vec<_>>();
-    let ["region", name, currency, _as_of, zones] = cells[..] else {
-        let problem = "a region's line is: region, name, currency, date, zone ids".to_owned();
-        return Err(CatalogError::Line { line: number, problem });
+    let (name, currency, as_of, zones, spot_as_of) = match cells[..] {
+        ["region", name, currency, as_of, zones] => (name, currency, as_of, zones, ""),
+        ["region", name, currency, as_of, zones, spot] => (name, currency, as_of, zones, spot),
+        _ => {
+            let problem = "a region's line is: region, name, currency, date, zone ids, and perhaps the date of spot prices";
+            return Err(CatalogError::Line { line: number, problem: problem.to_owned() });
+        }
     };
     let mut zone_ids =
         zones.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-    if zone_ids.len() > 10 || !zone_ids.is_sorted() {
-        let problem = "zone ids must be sorted and at most ten".to_owned();
+    if zone_ids.len() > MOST_ZONES || !zone_ids.is_sorted() {
+        let problem = format!("zone ids must be sorted and at most {MOST_ZONES}");
         return Err(CatalogError::Line { line: number, problem });
     }
     zone_ids.dedup();
-    Ok((name.to_owned(), Region { dollars: currency == "USD", zone_ids, ..Region::default() }))
+    let region = Region {
+        dollars: currency == "USD",
+        currency: currency.to_owned(),
+        as_of: as_of.to_owned(),
+        spot_as_of: spot_as_of.to_owned(),
+        zone_ids,
+        ..Region::default()
+    };
+    Ok((name.to_owned(), region))
+}
+
+/// A region's lines, which `read_header` and `read_row` read again.
+pub(crate) fn write(name: &str, region: &Region) -> Vec<String> {
+    let zones = region.zone_ids.join(",");
+    let mut header = format!("region\t{name}\t{}\t{}\t{zones}", region.currency, region.as_of);
+    if region.knows_spot_prices() {
+        header = format!("{header}\t{}", region.spot_as_of);
+    }
+    let rows = region.all_rows().iter().map(write_row);
+    std::iter::once(header).chain(rows).collect()
+}
+
+fn write_row(row: &Row) -> String {
+    let digit = |zone: &usize| char::from_digit(*zone as u32, MOST_ZONES as u32);
+    let zones = match &row.zones {
+        ZoneSet::All => "*".to_owned(),
+        ZoneSet::Some(zones) => zones.iter().filter_map(digit).collect(),
+    };
+    let price = row.price.map_or_else(String::new, |price| price.to_string());
+    let savings = row.savings_percent.map_or_else(String::new, |savings| savings.to_string());
+    let line = format!("{}\t{zones}\t{price}\t{savings}", row.name);
+    let spot =
+        row.spot.iter().filter_map(|(zone, price)| Some(format!("{}:{price}", digit(zone)?)));
+    let spot = spot.collect::<Vec<_>>().join(",");
+    if spot.is_empty() { line } else { format!("{line}\t{spot}") }
 }
 
 fn read_row(line: &str, zone_count: usize) -> Result<Row, String> {
     let cells = line.split('\t').collect::<Vec<_>>();
-    let [name, zones, price, savings] = cells[..] else {
-        return Err("a type's line is: name, zones, price, savings".to_owned());
+    let (name, zones, price, savings, spot) = match cells[..] {
+        [name, zones, price, savings] => (name, zones, price, savings, ""),
+        [name, zones, price, savings, spot] => (name, zones, price, savings, spot),
+        _ => {
+            let problem = "a type's line is: name, zones, price, savings, and perhaps spot prices";
+            return Err(problem.to_owned());
+        }
     };
-    let price =
-        optional(price).filter(|price: &Option<u64>| price.is_none_or(|p| p < 1_000_000_000_000));
+    let price = optional(price).filter(|price: &Option<u64>| price.is_none_or(is_price));
     let savings = optional(savings)
         .filter(|savings: &Option<i16>| savings.is_none_or(|s| (-1000..=100).contains(&s)));
     Ok(Row {
@@ -132,7 +201,27 @@ fn read_row(line: &str, zone_count: usize) -> Result<Row, String> {
         zones: read_zones(zones, zone_count).ok_or_else(|| format!("{zones:?} are no zones"))?,
         price: price.ok_or("the price must be millionths per hour, or empty")?,
         savings_percent: savings.ok_or("savings must be a per cent, or empty")?,
+        spot: read_spot(spot, zone_count).ok_or_else(|| format!("{spot:?} are no spot prices"))?,
     })
+}
+
+fn is_price(price: u64) -> bool {
+    price < 1_000_000_000_000
+}
+
+/// Reads `zone:price` pairs.
+fn read_spot(text: &str, zone_count: usize) -> Option<BTreeMap<usize, u64>> {
+    let pair = |text: &str| {
+        let (zone, price) = text.split_once(':')?;
+        let zone = read_zone(zone.chars().next()?, zone_count)?;
+        Some((zone, price.parse().ok().filter(|price| is_price(*price))?))
+    };
+    text.split(',').filter(|pair| !pair.is_empty()).map(pair).collect()
+}
+
+fn read_zone(digit: char, zone_count: usize) -> Option<usize> {
+    let index = digit.to_digit(MOST_ZONES as u32)? as usize;
+    (index < zone_count).then_some(index)
 }
 
 fn optional<T: FromStr>(text: &str) -> Option<Option<T>> {
@@ -140,12 +229,9 @@ fn optional<T: FromStr>(text: &str) -> Option<Option<T>> {
 }
 
 fn read_zones(text: &str, zone_count: usize) -> Option<ZoneSet> {
-    let index = |digit: char| {
-        digit.to_digit(10).map(|index| index as usize).filter(|index| *index < zone_count)
-    };
     if text == "*" {
-        Some(ZoneSet::All)
-    } else {
-        text.chars().map(index).collect::<Option<_>>().map(ZoneSet::Some)
+        return Some(ZoneSet::All);
     }
+    let zones = text.chars().map(|digit| read_zone(digit, zone_count));
+    zones.collect::<Option<_>>().map(ZoneSet::Some)
 }

@@ -301,7 +301,8 @@ fn check_refused(from: &str, to: &str, expected: &str) {
 
 #[test]
 fn a_broken_file_is_refused_with_its_line() {
-    check_refused("catalog\t1", "catalog\t2", "line 1");
+    check_refused("catalog\t1", "catalog\t3", "line 1");
+    check_refused("100000\t\n", "100000\t\t7:1\n", "line 5: \"7:1\" are no spot prices");
     check_refused("\tarch", "\tarchitecture", "line 2");
     check_refused("\t4096", "\t-4096", "line 3: memory_mib");
     check_refused("\t4096", "\t99999999999", "line 3: memory_mib");
@@ -312,4 +313,132 @@ fn a_broken_file_is_refused_with_its_line() {
     check_refused("100000\t", "100000\t101", "line 5: savings");
     let error = Catalog::from_bytes(&[0x1f, 0x8b, 0, 1]).unwrap_err();
     assert!(matches!(error, CatalogError::Unreadable(_)));
+}
+
+fn current() -> Current {
+    let zones = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+    let price = |micro: u64| MicroUsdPerHour(micro);
+    let new = TypeFacts {
+        name: "y2.large".to_owned(),
+        arch: "arm64".to_owned(),
+        vcpu: 2,
+        memory_mib: 8192,
+        enis: 3,
+        ipv4_per_eni: 10,
+        spot: true,
+        on_demand: true,
+        gpu: Some(Device {
+            count: 1,
+            manufacturer: "nvidia".to_owned(),
+            name: "x".to_owned(),
+            memory_mib: 1024,
+        }),
+        ..TypeFacts::default()
+    };
+    Current {
+        region: "eu-test-1".to_owned(),
+        as_of: "2026-11-22".to_owned(),
+        types: vec![new],
+        offerings: Some(
+            [("y2.large".to_owned(), zones(&["et1-az2", "et1-az3"]))].into_iter().collect(),
+        ),
+        on_demand: Some([("y2.large".to_owned(), price(200_000))].into_iter().collect()),
+        spot: Some(
+            [(
+                "y2.large".to_owned(),
+                [("et1-az3".to_owned(), price(70_000))].into_iter().collect(),
+            )]
+            .into_iter()
+            .collect(),
+        ),
+    }
+}
+
+/// `zone capacity-type price`, with a `~` before prices that are estimated.
+fn offered(catalog: &Catalog, name: &str) -> Vec<String> {
+    let zones = [zone("a", "et1-az1"), zone("b", "et1-az2"), zone("c", "et1-az3")];
+    let request = Request {
+        region: "eu-test-1",
+        zones: &zones,
+        class: &NodeClass::default(),
+        kubelet: &Kubelet::default(),
+        settings: &Settings::default(),
+    };
+    let types = catalog.instance_types(&request);
+    let found = types.iter().find(|instance_type| instance_type.name == name);
+    let text = |offering: &model::Offering| {
+        let estimated = if offering.estimated { "~" } else { "" };
+        format!("{} {} {estimated}{}", offering.zone, offering.capacity_type, offering.price.0)
+    };
+    found.map(|found| found.offerings.iter().map(text).collect()).unwrap_or_default()
+}
+
+#[test]
+fn what_is_current_is_laid_over_the_catalog() {
+    let small = || Catalog::from_bytes(SMALL.as_bytes()).unwrap();
+    let check = |current: Current, old: &[&str], new: &[&str]| {
+        let catalog = small().with_current(&current);
+        assert_eq!(offered(&catalog, "x1.large"), old);
+        assert_eq!(offered(&catalog, "y2.large"), new);
+        let again = Catalog::from_bytes(catalog.to_text().as_bytes()).unwrap();
+        assert_eq!(again.to_text(), catalog.to_text());
+        assert_eq!(offered(&again, "y2.large"), new);
+    };
+    let before = ["a on-demand 100000", "b on-demand 100000"];
+    check(Current { region: "eu-test-1".to_owned(), ..Current::default() }, &before, &[]);
+    let all = ["b on-demand 200000", "c on-demand 200000", "c spot 70000"];
+    check(current(), &[], &all);
+    check(Current { types: Vec::new(), ..current() }, &[], &[]);
+    check(Current { offerings: None, ..current() }, &before, &[]);
+    check(Current { on_demand: None, ..current() }, &[], &["c spot 70000"]);
+    check(Current { spot: None, ..current() }, &[], &all[..2]);
+}
+
+#[test]
+fn a_fresh_spot_price_takes_the_place_of_the_estimate() {
+    let catalog = Catalog::embedded().unwrap();
+    let prices = [("use1-az1".to_owned(), MicroUsdPerHour(30_000))].into_iter().collect();
+    let current = Current {
+        region: "us-east-1".to_owned(),
+        as_of: "2026-11-22".to_owned(),
+        spot: Some([("m5.large".to_owned(), prices)].into_iter().collect()),
+        ..Current::default()
+    };
+    let catalog = catalog.with_current(&current);
+    let check = |name: &str, zone_id: &str, expected: Option<(u64, bool)>| {
+        let found = catalog.price_in("us-east-1", zone_id, name, CapacityType::Spot);
+        assert_eq!(found.map(|(price, estimated)| (price.0, estimated)), expected, "{name}");
+    };
+    check("m5.large", "use1-az1", Some((30_000, false)));
+    check("m5.large", "", Some((30_000, true)));
+    check("m5.large", "use1-az2", None);
+    check("c5.large", "use1-az1", None);
+    let on_demand = catalog.price("us-east-1", "m5.large", CapacityType::OnDemand);
+    assert_eq!(on_demand, Some((MicroUsdPerHour(96_000), false)));
+}
+
+#[test]
+fn differences_are_told_by_type() {
+    let before = Catalog::from_bytes(SMALL.as_bytes()).unwrap();
+    let after = Catalog::from_bytes(SMALL.as_bytes()).unwrap().with_current(&current());
+    let found = after.difference(&before, "eu-test-1");
+    assert_eq!(
+        (found.added, found.removed),
+        (vec!["y2.large".to_owned()], vec!["x1.large".to_owned()])
+    );
+    let dearer = SMALL.replace("100000", "110000");
+    let found = Catalog::from_bytes(dearer.as_bytes()).unwrap().difference(&before, "eu-test-1");
+    let prices = (MicroUsdPerHour(100_000), MicroUsdPerHour(110_000));
+    assert_eq!(found.dearer, [("x1.large".to_owned(), prices.0, prices.1)]);
+    assert!(found.cheaper.is_empty() && found.added.is_empty() && found.removed.is_empty());
+    assert_eq!(before.difference(&before, "nowhere"), Difference::default());
+}
+
+#[test]
+fn the_embedded_copy_written_again_says_the_same() {
+    let text = Catalog::embedded().unwrap().to_text();
+    let again = Catalog::from_bytes(text.as_bytes()).unwrap();
+    assert_eq!(again.to_text(), text);
+    let price = again.price("us-east-1", "m5.large", CapacityType::Spot);
+    assert_eq!(price, Some((MicroUsdPerHour(32_640), true)));
 }

@@ -1,6 +1,7 @@
 //! Reading whole objects: every rule accepted and refused, and what the objects become.
 
 mod aws_node_template;
+mod class_spec;
 mod conversion;
 mod definitions;
 mod ec2_node_class;

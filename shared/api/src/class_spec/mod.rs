@@ -1,0 +1,51 @@
+//! Node classes as a launch needs them: all that the object says, with the defaults of its API version.
+//!
+//! Findings are not made here: `read` has made them of the same object. What does not fit is left out.
+
+mod digest;
+mod legacy;
+mod modern;
+mod parts;
+
+use crate::finding::Findings;
+use crate::kubelet::KubeletConfiguration;
+use crate::object::decode_part;
+use crate::{node_pool, provisioner};
+use model::NodeClassSpec;
+use model::node_class::KubeletSettings;
+use serde_json::Value;
+
+/// What an EC2NodeClass (v1, v1beta1), an AWSNodeTemplate, or a Provisioner with inline settings says of its nodes.
+/// `None` for any other object, and for one without a name.
+pub fn node_class_spec(object: &Value) -> Option<NodeClassSpec> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    let spec = match (text("apiVersion")?, text("kind")?) {
+        ("karpenter.sh/v1alpha5", "Provisioner") => legacy::read_inline(object),
+        ("karpenter.k8s.aws/v1alpha1", "AWSNodeTemplate") => legacy::read(object),
+        ("karpenter.k8s.aws/v1", "EC2NodeClass") => modern::read(object),
+        ("karpenter.k8s.aws/v1beta1", "EC2NodeClass") => modern::read_beta(object),
+        _ => None,
+    }?;
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+    let hash = digest::of(&spec);
+    Some(NodeClassSpec { uid: uid.to_owned(), hash, ..spec })
+}
+
+/// The kubelet's settings that a pool itself holds (Provisioner, NodePool of v1beta1), as its nodes' bootstrap needs them.
+/// `None` if it holds none: those of v1 are the class's.
+pub fn pool_kubelet(object: &Value) -> Option<KubeletSettings> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    let (schema, path) = match (text("apiVersion")?, text("kind")?) {
+        ("karpenter.sh/v1alpha5", "Provisioner") => {
+            (provisioner::schema(), &["spec", "kubeletConfiguration"][..])
+        }
+        ("karpenter.sh/v1beta1", "NodePool") => {
+            (node_pool::beta_schema(), &["spec", "template", "spec", "kubelet"][..])
+        }
+        _ => return None,
+    };
+    let schema = path.iter().fold(schema, |schema, name| &schema["properties"][*name]);
+    let settings = path.iter().try_fold(object, |value, name| value.get(*name))?;
+    let wire: KubeletConfiguration = decode_part(schema, settings, "", &mut Findings::default());
+    settings.is_object().then(|| wire.into())
+}

@@ -1,0 +1,246 @@
+//! Why AWS could not be read, by what can be done about it.
+
+use super::call::Call;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use std::error::Error;
+use thiserror::Error;
+
+/// Why a call failed. Messages hold no account ids, and none of the texts in which AWS repeats who called.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CloudReadError {
+    /// AWS, or our own bucket before it, says that there were too many calls.
+    #[error("{call} is throttled ({code}): the next turn tries again; if this goes on, something else in the account makes many calls")]
+    Throttled {
+        /// The call.
+        call: Call,
+        /// AWS's code, or `client-side limit`.
+        code: String,
+    },
+    /// A permission is missing.
+    #[error("{call} is not allowed{}: add to the role's policy {statement}", explicit(*.explicit))]
+    Denied {
+        /// The call.
+        call: Call,
+        /// The policy statement that would allow it.
+        statement: String,
+        /// Whether a policy forbids it, so that allowing it elsewhere changes nothing.
+        explicit: bool,
+    },
+    /// There are no credentials, or they are refused.
+    #[error("{call}: {cause} ({code}): {advice}", advice = credentials_advice(code))]
+    Credentials {
+        /// The call.
+        call: Call,
+        /// AWS's code, or `no credentials`.
+        code: String,
+        /// What is wrong with them.
+        cause: String,
+    },
+    /// No answer, or none that makes sense.
+    #[error("{call} got no usable answer: {cause}; check the route or VPC endpoint to {} in this region, and that its security groups let HTTPS in", call.service)]
+    Unreachable {
+        /// The call.
+        call: Call,
+        /// What happened instead.
+        cause: String,
+    },
+    /// What was asked for does not exist.
+    #[error("{call}: {what} does not exist; correct the name")]
+    NotFound {
+        /// The call.
+        call: Call,
+        /// The object: `cluster demo`.
+        what: String,
+    },
+    /// AWS refuses the request as it is.
+    #[error("{call} was refused: {code}: {message}")]
+    Refused {
+        /// The call.
+        call: Call,
+        /// AWS's code.
+        code: String,
+        /// AWS's message, without account ids.
+        message: String,
+    },
+}
+
+fn explicit(explicit: bool) -> &'static str {
+    if explicit { " because a policy denies it explicitly; take that away, then" } else { "" }
+}
+
+fn credentials_advice(code: &str) -> &'static str {
+    match code {
+        "RequestExpired" | "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+            "check that this machine's clock is right, then the secret key"
+        }
+        "no credentials" => {
+            "set AWS_PROFILE or AWS_ACCESS_KEY_ID; profiles that use sso_session or credential_process \
+             are not read here: run eval \"$(aws configure export-credentials --format env)\" first"
+        }
+        _ => "get new credentials and try again",
+    }
+}
+
+impl CloudReadError {
+    /// The call that failed.
+    pub fn call(&self) -> Call {
+        match self {
+            Self::Throttled { call, .. }
+            | Self::Denied { call, .. }
+            | Self::Credentials { call, .. }
+            | Self::Unreachable { call, .. }
+            | Self::NotFound { call, .. }
+            | Self::Refused { call, .. } => *call,
+        }
+    }
+
+    /// The error of a call about the object of that name in that region.
+    pub(crate) fn of<E>(call: Call, region: &str, name: &str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        if let Some(cause) = credentials_error(error) {
+            return Self::Credentials { call, code: "no credentials".to_owned(), cause };
+        }
+        let unreachable = |cause: String| Self::Unreachable { call, cause };
+        match error {
+            SdkError::TimeoutError(_) => unreachable("it took too long".to_owned()),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+                unreachable("the connection took too long".to_owned())
+            }
+            SdkError::ServiceError(answer) => {
+                let status = answer.raw().status().as_u16();
+                of_service(call, region, name, status, answer.err().meta())
+            }
+            SdkError::ResponseError(answer) => {
+                unreachable(format!("HTTP status {}", answer.raw().status().as_u16()))
+            }
+            _ => unreachable(innermost(error)),
+        }
+    }
+}
+
+fn of_service(
+    call: Call,
+    region: &str,
+    name: &str,
+    status: u16,
+    meta: &aws_sdk_ec2::error::ErrorMetadata,
+) -> CloudReadError {
+    let code = meta.code().unwrap_or_default().to_owned();
+    let text = meta.message().unwrap_or_default();
+    match code.as_str() {
+        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "ThrottledException"
+        | "TooManyRequestsException" | "RequestThrottled" | "RequestThrottledException"
+        | "SlowDown" => CloudReadError::Throttled { call, code },
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
+            let statement = call.statement(region, name);
+            CloudReadError::Denied { call, statement, explicit: text.contains("explicit deny") }
+        }
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "AuthFailure"
+        | "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch"
+        | "InvalidSignatureException" | "IncompleteSignature" | "MissingAuthenticationToken"
+        | "InvalidAccessKeyId" | "OptInRequired" => {
+            let cause = "the credentials are refused".to_owned();
+            CloudReadError::Credentials { call, code, cause }
+        }
+        "" => {
+            CloudReadError::Unreachable { call, cause: format!("HTTP status {status}") }
+        }
+        _ if status >= 500 => {
+            CloudReadError::Unreachable { call, cause: format!("{code}, HTTP status {status}") }
+        }
+        _ => CloudReadError::Refused { call, code, message: redact(text) },
+    }
+}
+
+/// What is wrong with the credentials, if it was they that the call failed for.
+fn credentials_error(error: &dyn Error) -> Option<String> {
+    let found = std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<CredentialsError>())?;
+    Some(match found {
+        CredentialsError::CredentialsNotLoaded(_) => "no credentials were found".to_owned(),
+        CredentialsError::ProviderTimedOut(_) => "the credentials took too long".to_owned(),
+        CredentialsError::InvalidConfiguration(_) => {
+            format!("the credentials' configuration is wrong: {}", innermost(found))
+        }
+        _ => format!("the credentials could not be loaded: {}", innermost(found)),
+    })
+}
+
+fn innermost(error: &dyn Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    redact(&chain.last().unwrap_or(error).to_string())
+}
+
+/// The text with account ids (twelve digits in a row) covered.
+pub(crate) fn redact(text: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+        let (digits, after) = from.split_at(end);
+        redacted.push_str(before);
+        redacted.push_str(if digits.len() == 12 { "<account>" } else { digits });
+        rest = after;
+    }
+    redacted.push_str(rest);
+    redacted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::{DESCRIBE_CLUSTER, DESCRIBE_INSTANCES};
+    use super::*;
+    use aws_sdk_ec2::error::ErrorMetadata;
+
+    fn answered(call: Call, status: u16, code: &str, message: &str) -> CloudReadError {
+        let mut meta = ErrorMetadata::builder().message(message);
+        if !code.is_empty() {
+            meta = meta.code(code);
+        }
+        of_service(call, "us-east-1", "demo", status, &meta.build())
+    }
+
+    #[test]
+    fn codes_become_what_can_be_done() {
+        let check = |status: u16, code: &str, begins: &str| {
+            let found = answered(DESCRIBE_INSTANCES, status, code, "of account 123456789012");
+            let message = found.to_string();
+            assert!(message.starts_with(begins), "{message}");
+            assert!(!message.contains("123456789012"), "{message}");
+        };
+        check(503, "RequestLimitExceeded", "ec2:DescribeInstances is throttled (RequestLimitExceeded)");
+        check(403, "UnauthorizedOperation", "ec2:DescribeInstances is not allowed: add to the role's policy");
+        check(400, "RequestExpired", "ec2:DescribeInstances: the credentials are refused (RequestExpired): check that this machine's clock");
+        check(400, "ExpiredToken", "ec2:DescribeInstances: the credentials are refused (ExpiredToken): get new");
+        check(500, "", "ec2:DescribeInstances got no usable answer: HTTP status 500");
+        check(503, "Unavailable", "ec2:DescribeInstances got no usable answer: Unavailable, HTTP status 503");
+        check(400, "InvalidParameterValue", "ec2:DescribeInstances was refused: InvalidParameterValue: of account <account>");
+    }
+
+    #[test]
+    fn a_denial_names_the_statement_that_would_allow_the_call() {
+        let message = "User: arn:aws:sts::123456789012:assumed-role/x is not authorized";
+        let denied = answered(DESCRIBE_CLUSTER, 403, "AccessDeniedException", message);
+        assert_eq!(
+            denied.to_string(),
+            r#"eks:DescribeCluster is not allowed: add to the role's policy {"Effect":"Allow","Action":"eks:DescribeCluster","Resource":"arn:aws:eks:us-east-1:*:cluster/demo"}"#
+        );
+        let forbidden =
+            answered(DESCRIBE_CLUSTER, 403, "AccessDeniedException", "with an explicit deny in x");
+        assert!(forbidden.to_string().contains("a policy denies it explicitly"));
+    }
+
+    #[test]
+    fn account_ids_are_covered() {
+        let check = |text: &str, expected: &str| assert_eq!(redact(text), expected);
+        check("arn:aws:iam::123456789012:role/x", "arn:aws:iam::<account>:role/x");
+        check("123456789012", "<account>");
+        check("1234567890123 and 2026", "1234567890123 and 2026");
+        check("é 123456789012é", "é <account>é");
+    }
+}
