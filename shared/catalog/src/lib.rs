@@ -32,7 +32,7 @@ const LARGEST_BYTES: u64 = 64 << 20;
 const PRICE_REGION: &str = "us-east-1";
 
 /// Instance types, where they are offered, and at what price.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Catalog {
     types: Vec<TypeFacts>,
     regions: BTreeMap<String, Region>,

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 const MOST_ZONES: usize = 36;
 
 /// A region's section; its rows are read when they are first needed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Region {
     pub(crate) dollars: bool,
     /// The currency and date of its prices, as the file has them.

@@ -6,6 +6,8 @@
 
 mod assembly;
 mod built_in;
+#[cfg(feature = "live")]
+pub mod cloud;
 mod collection;
 mod custom;
 pub mod documents;

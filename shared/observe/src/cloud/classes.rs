@@ -31,7 +31,8 @@ pub(crate) fn resolve(
     now: Timestamp,
 ) -> ResolvedNodeClass {
     let mut problems = Vec::new();
-    let subnets = or_problem(subnets(spec, facts, failures, cluster), "SubnetsReady", &mut problems);
+    let subnets =
+        or_problem(subnets(spec, facts, failures, cluster), "SubnetsReady", &mut problems);
     let groups = groups(spec, facts, failures, cluster);
     let security_groups = or_problem(groups, "SecurityGroupsReady", &mut problems);
     let images: Result<Vec<Image>, String> = images::resolve(

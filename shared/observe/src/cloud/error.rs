@@ -11,7 +11,9 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CloudReadError {
     /// AWS, or our own bucket before it, says that there were too many calls.
-    #[error("{call} is throttled ({code}): the next turn tries again; if this goes on, something else in the account makes many calls")]
+    #[error(
+        "{call} is throttled ({code}): the next turn tries again; if this goes on, something else in the account makes many calls"
+    )]
     Throttled {
         /// The call.
         call: Call,
@@ -19,7 +21,7 @@ pub enum CloudReadError {
         code: String,
     },
     /// A permission is missing.
-    #[error("{call} is not allowed{}: add to the role's policy {statement}", explicit(*.explicit))]
+    #[error("{call} is not allowed{}: add to the role's policy {statement}", denial(*.explicit))]
     Denied {
         /// The call.
         call: Call,
@@ -66,7 +68,7 @@ pub enum CloudReadError {
     },
 }
 
-fn explicit(explicit: bool) -> &'static str {
+fn denial(explicit: bool) -> &'static str {
     if explicit { " because a policy denies it explicitly; take that away, then" } else { "" }
 }
 
@@ -97,7 +99,12 @@ impl CloudReadError {
     }
 
     /// The error of a call about the object of that name in that region.
-    pub(crate) fn of<E>(call: Call, region: &str, name: &str, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn of<E>(
+        call: Call,
+        region: &str,
+        name: &str,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
@@ -132,23 +139,34 @@ fn of_service(
     let code = meta.code().unwrap_or_default().to_owned();
     let text = meta.message().unwrap_or_default();
     match code.as_str() {
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "ThrottledException"
-        | "TooManyRequestsException" | "RequestThrottled" | "RequestThrottledException"
+        "RequestLimitExceeded"
+        | "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "TooManyRequestsException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
         | "SlowDown" => CloudReadError::Throttled { call, code },
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
             let statement = call.statement(region, name);
             CloudReadError::Denied { call, statement, explicit: text.contains("explicit deny") }
         }
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "AuthFailure"
-        | "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch"
-        | "InvalidSignatureException" | "IncompleteSignature" | "MissingAuthenticationToken"
-        | "InvalidAccessKeyId" | "OptInRequired" => {
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "AuthFailure"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "InvalidAccessKeyId"
+        | "OptInRequired" => {
             let cause = "the credentials are refused".to_owned();
             CloudReadError::Credentials { call, code, cause }
         }
-        "" => {
-            CloudReadError::Unreachable { call, cause: format!("HTTP status {status}") }
-        }
+        "" => CloudReadError::Unreachable { call, cause: format!("HTTP status {status}") },
         _ if status >= 500 => {
             CloudReadError::Unreachable { call, cause: format!("{code}, HTTP status {status}") }
         }
@@ -157,22 +175,34 @@ fn of_service(
 }
 
 /// What is wrong with the credentials, if it was they that the call failed for.
-fn credentials_error(error: &dyn Error) -> Option<String> {
-    let found = std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref::<CredentialsError>())?;
-    Some(match found {
+fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        if let Some(found) = error.downcast_ref::<CredentialsError>() {
+            return Some(credentials_problem(found));
+        }
+        at = error.source();
+    }
+    None
+}
+
+fn credentials_problem(error: &CredentialsError) -> String {
+    match error {
         CredentialsError::CredentialsNotLoaded(_) => "no credentials were found".to_owned(),
         CredentialsError::ProviderTimedOut(_) => "the credentials took too long".to_owned(),
         CredentialsError::InvalidConfiguration(_) => {
-            format!("the credentials' configuration is wrong: {}", innermost(found))
+            format!("the credentials' configuration is wrong: {}", innermost(error))
         }
-        _ => format!("the credentials could not be loaded: {}", innermost(found)),
-    })
+        _ => format!("the credentials could not be loaded: {}", innermost(error)),
+    }
 }
 
-fn innermost(error: &dyn Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    redact(&chain.last().unwrap_or(error).to_string())
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    redact(&last.to_string())
 }
 
 /// The text with account ids (twelve digits in a row) covered.
@@ -213,13 +243,37 @@ mod tests {
             assert!(message.starts_with(begins), "{message}");
             assert!(!message.contains("123456789012"), "{message}");
         };
-        check(503, "RequestLimitExceeded", "ec2:DescribeInstances is throttled (RequestLimitExceeded)");
-        check(403, "UnauthorizedOperation", "ec2:DescribeInstances is not allowed: add to the role's policy");
-        check(400, "RequestExpired", "ec2:DescribeInstances: the credentials are refused (RequestExpired): check that this machine's clock");
-        check(400, "ExpiredToken", "ec2:DescribeInstances: the credentials are refused (ExpiredToken): get new");
+        check(
+            503,
+            "RequestLimitExceeded",
+            "ec2:DescribeInstances is throttled (RequestLimitExceeded)",
+        );
+        check(
+            403,
+            "UnauthorizedOperation",
+            "ec2:DescribeInstances is not allowed: add to the role's policy",
+        );
+        check(
+            400,
+            "RequestExpired",
+            "ec2:DescribeInstances: the credentials are refused (RequestExpired): check that this machine's clock",
+        );
+        check(
+            400,
+            "ExpiredToken",
+            "ec2:DescribeInstances: the credentials are refused (ExpiredToken): get new",
+        );
         check(500, "", "ec2:DescribeInstances got no usable answer: HTTP status 500");
-        check(503, "Unavailable", "ec2:DescribeInstances got no usable answer: Unavailable, HTTP status 503");
-        check(400, "InvalidParameterValue", "ec2:DescribeInstances was refused: InvalidParameterValue: of account <account>");
+        check(
+            503,
+            "Unavailable",
+            "ec2:DescribeInstances got no usable answer: Unavailable, HTTP status 503",
+        );
+        check(
+            400,
+            "InvalidParameterValue",
+            "ec2:DescribeInstances was refused: InvalidParameterValue: of account <account>",
+        );
     }
 
     #[test]

@@ -6,11 +6,11 @@ mod variants;
 
 pub(crate) use describe::{FoundImage, by_ids, read as read_images, search};
 pub(crate) use parameters::read as read_parameter;
-pub(crate) use variants::{Variant, variants};
+pub(crate) use variants::variants;
 
 use super::clients::Clients;
 use super::error::CloudReadError;
-use super::selectors::{Question, tags_text};
+use super::selectors::tags_text;
 use super::shelf::{Failures, Shelf};
 use model::node_class::{Image, ImageSelectorTerm};
 use model::pool::{ApiVersion, ImageFamily};
@@ -114,7 +114,8 @@ pub(crate) fn resolve(
     }
     for term in &class.images {
         let found = of_term(term, facts, legacy(class));
-        candidates.extend(found.into_iter().map(|image| (image, image.requirements(legacy(class)))));
+        candidates
+            .extend(found.into_iter().map(|image| (image, image.requirements(legacy(class)))));
     }
     let best = best_of_each(candidates, now);
     match (best.is_empty(), unread(class, failures, version)) {
@@ -135,7 +136,11 @@ fn of_parameter<'a>(name: &str, facts: &'a ImageFacts) -> Option<&'a FoundImage>
 }
 
 /// The images that a term other than an alias selects.
-fn of_term<'a>(term: &ImageSelectorTerm, facts: &'a ImageFacts, legacy: bool) -> Vec<&'a FoundImage> {
+fn of_term<'a>(
+    term: &ImageSelectorTerm,
+    facts: &'a ImageFacts,
+    legacy: bool,
+) -> Vec<&'a FoundImage> {
     if let Some(id) = &term.id {
         return known(facts).find(|image| image.id == *id).into_iter().collect();
     }
@@ -170,7 +175,11 @@ fn best_of_each(candidates: Vec<(&FoundImage, Requirements)>, now: Timestamp) ->
 }
 
 /// The first read that the class needed and that failed.
-fn unread(class: &NodeClassSpec, failures: &ImageFailures, version: &str) -> Option<CloudReadError> {
+fn unread(
+    class: &NodeClassSpec,
+    failures: &ImageFailures,
+    version: &str,
+) -> Option<CloudReadError> {
     let names = parameters_of(class, version);
     let parameter = names.iter().find_map(|name| failures.parameters.get(name));
     let searched = |term: &ImageSelectorTerm| failures.images.get(&search(term, legacy(class))?.0);
@@ -222,10 +231,15 @@ pub(crate) fn of_arch(arch: &str) -> Requirements {
 }
 
 /// Parameters whose image is gone are read again next time.
-pub(crate) fn forget_gone(facts: &mut ImageFacts, classes: &[std::sync::Arc<NodeClassSpec>], version: &str) {
+pub(crate) fn forget_gone(
+    facts: &mut ImageFacts,
+    classes: &[std::sync::Arc<NodeClassSpec>],
+    version: &str,
+) {
     let names = classes.iter().flat_map(|class| parameters_of(class, version));
     let gone = names.filter(|name| {
-        facts.parameters.get(name).is_some_and(Option::is_some) && of_parameter(name, facts).is_none()
+        facts.parameters.get(name).is_some_and(Option::is_some)
+            && of_parameter(name, facts).is_none()
     });
     let gone = gone.collect::<Vec<_>>();
     gone.iter().for_each(|name| facts.parameters.remove(name));
