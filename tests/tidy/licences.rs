@@ -4,7 +4,7 @@ use crate::Finding;
 use serde_json::Value;
 
 /// Licences that go with Apache-2.0 in one program.
-const ALLOWED: [&str; 14] = [
+const ALLOWED: [&str; 15] = [
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "MIT",
@@ -19,6 +19,8 @@ const ALLOWED: [&str; 14] = [
     "Zlib",
     "Unlicense",
     "CC0-1.0",
+    // Of data, not of code: the root certificates that the AWS SDK carries.
+    "CDLA-Permissive-2.0",
 ];
 
 /// A dependency: name and version, and its licence if it names one.

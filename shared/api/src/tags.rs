@@ -1,7 +1,10 @@
 //! Tags that users may not set, because Joiner and EKS find their own things by them.
 
 use crate::finding::{Findings, field};
-use model::labels::{MANAGED_BY_TAG, NODE_CLAIM_TAG, NODE_CLASS_TAG, NODE_POOL, PROVISIONER_NAME};
+use model::labels::{
+    CLUSTER_TAG_PREFIX, EKS_CLUSTER_TAG, MANAGED_BY_TAG, NODE_CLAIM_TAG, NODE_CLASS_TAG, NODE_POOL,
+    PROVISIONER_NAME,
+};
 use std::collections::BTreeMap;
 
 type Tags = BTreeMap<String, String>;
@@ -9,16 +12,17 @@ type Tags = BTreeMap<String, String>;
 /// Checks the tags of an AWSNodeTemplate (karpenter-provider-aws v0.31).
 pub(crate) fn check_legacy(tags: Option<&Tags>, path: &str, findings: &mut Findings) {
     let restricted = |key: &str| {
-        key.starts_with("kubernetes.io/cluster/")
-            || [PROVISIONER_NAME, MANAGED_BY_TAG].contains(&key)
+        key.starts_with(CLUSTER_TAG_PREFIX) || [PROVISIONER_NAME, MANAGED_BY_TAG].contains(&key)
     };
     check(tags, restricted, path, findings);
 }
 
 /// Checks the tags of an EC2NodeClass (karpenter-provider-aws v1).
 pub(crate) fn check_modern(tags: Option<&Tags>, path: &str, findings: &mut Findings) {
-    const KEYS: [&str; 4] = ["eks:eks-cluster-name", NODE_POOL, NODE_CLAIM_TAG, NODE_CLASS_TAG];
-    let restricted = |key: &str| key.starts_with("kubernetes.io/cluster") || KEYS.contains(&key);
+    const KEYS: [&str; 4] = [EKS_CLUSTER_TAG, NODE_POOL, NODE_CLAIM_TAG, NODE_CLASS_TAG];
+    let restricted = |key: &str| {
+        key.starts_with(CLUSTER_TAG_PREFIX.trim_end_matches('/')) || KEYS.contains(&key)
+    };
     check(tags, restricted, path, findings);
 }
 

@@ -2,6 +2,7 @@
 
 use crate::orders::Orders;
 use crate::ports::{FleetRequest, TypeFacts};
+use model::resources::PODS;
 use model::{Alternative, CapacityType, Labels, Launch, LaunchRequest, NodePool};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ pub(crate) struct NewClaim<'a> {
     pub(crate) launch: &'a Launch,
     pub(crate) request: LaunchRequest,
 }
+
+/// Elastic Fabric Adapters.
+const EFA: &str = "vpc.amazonaws.com/efa";
 
 type Key<'a> = (&'a str, CapacityType, Vec<&'a Alternative>, &'a Labels);
 
@@ -96,12 +100,15 @@ pub(crate) fn fleet_request(
 ) -> FleetRequest {
     let types = orders.snapshot.instance_types.get(&pool.instance_types);
     let offered = |name: &str| request.offerings.iter().any(|offer| offer.instance_type == name);
-    let known =
-        types.into_iter().flat_map(|types| types.iter()).filter(|known| offered(&known.name));
-    let known = known.collect::<Vec<_>>();
-    let max_pods = known.iter().map(|known| (known.name.clone(), known.capacity.get("pods")));
-    let facts = |known: &model::InstanceType| TypeFacts { labels: known.labels.clone(), efa: 0 };
-    let types = known.iter().map(|known| (known.name.clone(), facts(known))).collect();
+    let known = types.into_iter().flat_map(|types| types.iter());
+    let known = known.filter(|known| offered(&known.name)).collect::<Vec<_>>();
+    let max_pods = known.iter().map(|known| (known.name.clone(), known.capacity.get(PODS)));
+    let wants_efa = wants(request, EFA, orders);
+    let facts = known.iter().map(|known| {
+        let efa = if wants_efa { known.capacity.get(EFA) } else { 0 };
+        let efa = u32::try_from(efa).unwrap_or(0);
+        (known.name.clone(), TypeFacts { labels: known.labels.clone(), efa })
+    });
     let taints = pool.taints.iter().chain(&pool.startup_taints).cloned().collect();
     FleetRequest {
         batch: request.batch.clone(),
@@ -113,6 +120,12 @@ pub(crate) fn fleet_request(
         taints,
         pool_kubelet: orders.pool_kubelets.get(&pool.name).cloned(),
         max_pods: max_pods.collect(),
-        types,
+        types: facts.collect(),
     }
+}
+
+/// Whether a pod that the batch is bought for asks for the resource.
+fn wants(request: &LaunchRequest, resource: &str, orders: &Orders<'_>) -> bool {
+    let pods = orders.snapshot.pods.iter().filter(|pod| request.pods.contains(&pod.id));
+    pods.into_iter().any(|pod| pod.spec.requests.get(resource) > 0)
 }

@@ -142,7 +142,7 @@ fn instance_type<'a>(pool: &NodePool, name: &str, orders: &Orders<'a>) -> Option
 }
 
 /// Amounts as Kubernetes writes them.
-fn resources(amounts: &Resources) -> Value {
+pub(crate) fn resources(amounts: &Resources) -> Value {
     let text =
         |name: &str, amount| if name == CPU { format!("{amount}m") } else { format!("{amount}") };
     amounts

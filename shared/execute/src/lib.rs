@@ -16,6 +16,7 @@ mod objects;
 mod orders;
 mod outcome;
 pub mod ports;
+mod status;
 mod steps;
 mod update;
 
@@ -38,5 +39,6 @@ pub async fn carry_out<C: Cloud, K: Cluster>(
     steps::take(plan, orders, cloud, cluster, &mut outcome).await;
     launches::launch(plan, orders, cloud, cluster, &mut outcome).await;
     events::tell(plan, orders, cluster, &mut outcome).await;
+    status::keep(orders, cluster, &mut outcome).await;
     outcome
 }

@@ -39,3 +39,19 @@ pub(crate) fn event(namespace: &str, name: &str) -> ObjectRef {
         name: name.to_owned(),
     }
 }
+
+/// A pool or a node class by its API version and kind; `None` if it is neither.
+pub(crate) fn pool_or_class(object: &serde_json::Value) -> Option<ObjectRef> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let name = text(&object["metadata"]["name"]);
+    let known = match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
+        ("karpenter.sh/v1", "NodePool") => ("karpenter.sh/v1", "nodepools"),
+        ("karpenter.sh/v1alpha5", "Provisioner") => ("karpenter.sh/v1alpha5", "provisioners"),
+        ("karpenter.k8s.aws/v1", "EC2NodeClass") => ("karpenter.k8s.aws/v1", "ec2nodeclasses"),
+        ("karpenter.k8s.aws/v1alpha1", "AWSNodeTemplate") => {
+            ("karpenter.k8s.aws/v1alpha1", "awsnodetemplates")
+        }
+        _ => return None,
+    };
+    Some(cluster_scoped(known.0, known.1, &name))
+}

@@ -13,6 +13,8 @@ pub struct Orders<'a> {
     pub classes: &'a BTreeMap<String, ResolvedNodeClass>,
     /// Kubelet settings of pools that hold them, by pool.
     pub pool_kubelets: &'a BTreeMap<String, KubeletSettings>,
+    /// Pools and node classes as they were read, whose status is kept.
+    pub objects: &'a [serde_json::Value],
     /// The cluster.
     pub cluster: &'a ClusterFacts,
     /// Names this turn: unique among turns, at most 40 characters of `a-z`, `0-9` and `-`.

@@ -9,8 +9,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use model::{NodeClassSpec, Timestamp};
 use joiner_observe as observe;
+use model::{NodeClassSpec, Timestamp};
 use observe::cloud::{Ask, CloudReader, CloudReading, Facts};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -24,6 +24,8 @@ pub struct Configuration {
     pub vm_memory_overhead_per_mille: u32,
     /// `RESERVED_ENIS`: network interfaces that pods do not get.
     pub reserved_enis: u32,
+    /// `DEFAULT_INSTANCE_PROFILE`: for legacy node templates without one.
+    pub default_instance_profile: Option<String>,
     /// `FOLLOW_UP_QUEUE_URL`: the queue of on-schedule, for delayed messages; without it the next minute follows up.
     pub follow_up_queue_url: Option<String>,
     /// `TURNS_BUCKET`: where snapshots and plans of acting turns are kept; without it they are not.
@@ -59,7 +61,8 @@ pub struct SettingError {
 }
 
 /// Upstream's names of the same settings in `karpenter-global-settings`.
-const ALIASES: [(&str, &str); 5] = [
+const ALIASES: [(&str, &str); 6] = [
+    ("DEFAULT_INSTANCE_PROFILE", "aws.defaultInstanceProfile"),
     ("CLUSTER_NAME", "aws.clusterName"),
     ("CLUSTER_ENDPOINT", "aws.clusterEndpoint"),
     ("ISOLATED_VPC", "aws.isolatedVPC"),
@@ -92,6 +95,7 @@ impl Configuration {
             isolated_vpc: boolean("ISOLATED_VPC", text("ISOLATED_VPC"))?,
             vm_memory_overhead_per_mille: per_mille(text("VM_MEMORY_OVERHEAD_PERCENT"))?,
             reserved_enis: number("RESERVED_ENIS", text("RESERVED_ENIS"))?.unwrap_or(0),
+            default_instance_profile: text("DEFAULT_INSTANCE_PROFILE"),
             follow_up_queue_url: text("FOLLOW_UP_QUEUE_URL"),
             turns_bucket: text("TURNS_BUCKET"),
             metrics: metrics(text("METRICS"))?,

@@ -5,7 +5,10 @@
 
 pub mod aws_memory;
 pub mod configuration;
+pub mod doors;
+pub mod installation;
 pub mod lease;
+pub mod live;
 pub mod memory;
 pub mod message;
 mod metrics;

@@ -15,6 +15,8 @@ pub struct Observed {
     pub classes: BTreeMap<String, ResolvedNodeClass>,
     /// Kubelet settings of pools that hold them.
     pub pool_kubelets: BTreeMap<String, KubeletSettings>,
+    /// Pools and node classes as they were read.
+    pub objects: Vec<serde_json::Value>,
     /// The cluster.
     pub cluster: ClusterFacts,
     /// What is odd, for the log.

@@ -103,6 +103,7 @@ async fn act<C: Cloud, K: Cluster, M: Memory>(
         snapshot: &observed.snapshot,
         classes: &observed.classes,
         pool_kubelets: &observed.pool_kubelets,
+        objects: &observed.objects,
         cluster: &observed.cluster,
         turn,
     };

@@ -1,0 +1,175 @@
+//! The status of pools and node classes: what they came to, where `kubectl` shows it. Written only when it changes.
+
+use crate::claims::resources;
+use crate::orders::Orders;
+use crate::outcome::Outcome;
+use crate::ports::Cluster;
+use crate::{conditions, objects};
+use model::node_class::ResolvedNodeClass;
+use model::{NodePool, Resources};
+use serde_json::{Value, json};
+
+/// The conditions of a class beside `Ready` (aws, `ec2nodeclass_status.go`).
+const OF_CLASS: [&str; 5] = [
+    "AMIsReady",
+    "SubnetsReady",
+    "SecurityGroupsReady",
+    "InstanceProfileReady",
+    "ValidationSucceeded",
+];
+
+/// Brings every status up to date.
+pub(crate) async fn keep<K: Cluster>(orders: &Orders<'_>, cluster: &K, outcome: &mut Outcome) {
+    for object in orders.objects {
+        let Some(of) = objects::pool_or_class(object) else { continue };
+        let mut wanted = object.clone();
+        match of.resource {
+            "nodepools" | "provisioners" => pool(&mut wanted, orders),
+            _ => class(&mut wanted, orders),
+        }
+        if wanted["status"] == object["status"] {
+            continue;
+        }
+        let patch = json!({ "status": wanted["status"] });
+        if let Err(error) = cluster.patch(&of, Some("status"), &patch).await {
+            // Status is for people: the next turn writes it again.
+            let look_again = outcome.look_again;
+            outcome.record_cluster("status", of.to_string(), "", Err(error));
+            outcome.look_again = look_again;
+        }
+    }
+}
+
+fn pool(object: &mut Value, orders: &Orders<'_>) {
+    let Some(known) = object["metadata"]["name"].as_str().and_then(|name| orders.pool(name)) else {
+        return;
+    };
+    let (nodes, sum) = usage(known, orders);
+    object["status"]["resources"] = resources(&sum);
+    let now = orders.now();
+    if object["kind"] == "Provisioner" {
+        let (status, why) = told(known.problem.as_deref());
+        conditions::set(
+            object,
+            "Active",
+            status,
+            if status == "True" { "Active" } else { "Invalid" },
+            why,
+            &now,
+        );
+        return;
+    }
+    object["status"]["nodes"] = json!(nodes);
+    let class = orders.classes.get(&known.node_class);
+    let of_class = class.map_or(Some("the node class is not there"), problem);
+    let (status, why) = told(of_class);
+    conditions::set(
+        object,
+        "NodeClassReady",
+        status,
+        if status == "True" { "NodeClassReady" } else { "NodeClassNotReady" },
+        why,
+        &now,
+    );
+    let (status, why) = told(known.problem.as_deref().filter(|_| of_class.is_none()));
+    conditions::set(
+        object,
+        "ValidationSucceeded",
+        status,
+        if status == "True" { "ValidationSucceeded" } else { "NodePoolValidationFailed" },
+        why,
+        &now,
+    );
+    let (status, why) = told(known.problem.as_deref().or(of_class));
+    conditions::set(
+        object,
+        "Ready",
+        status,
+        if status == "True" { "Ready" } else { "UnhealthyDependents" },
+        why,
+        &now,
+    );
+}
+
+fn told(problem: Option<&str>) -> (&'static str, &str) {
+    problem.map_or(("True", ""), |problem| ("False", problem))
+}
+
+/// What the pool's claims have, together.
+fn usage(pool: &NodePool, orders: &Orders<'_>) -> (usize, Resources) {
+    let claims = orders.snapshot.node_claims.iter().filter(|claim| claim.pool == pool.name);
+    let mut sum = Resources::new();
+    let mut nodes = 0;
+    for claim in claims.filter(|claim| claim.provider_id.is_some()) {
+        sum.add(&claim.capacity);
+        nodes += 1;
+    }
+    (nodes, sum)
+}
+
+/// The first problem of a class that keeps it from being used.
+fn problem(class: &ResolvedNodeClass) -> Option<&str> {
+    let first = class.problems.iter().find(|(name, _)| OF_CLASS.contains(&name.as_str()));
+    first.map(|(_, message)| message.as_str())
+}
+
+fn class(object: &mut Value, orders: &Orders<'_>) {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let Some(class) = orders.classes.get(name) else { return };
+    let legacy = object["kind"] == "AWSNodeTemplate";
+    found(object, class, legacy);
+    if legacy {
+        return;
+    }
+    let now = orders.now();
+    for name in OF_CLASS {
+        let problem = class.problems.iter().find(|(of, _)| of == name);
+        let (status, why) = told(problem.map(|(_, message)| message.as_str()));
+        conditions::set(
+            object,
+            name,
+            status,
+            if status == "True" { name } else { "NotReady" },
+            why,
+            &now,
+        );
+    }
+    let (status, why) = told(problem(class));
+    conditions::set(
+        object,
+        "Ready",
+        status,
+        if status == "True" { "Ready" } else { "UnhealthyDependents" },
+        why,
+        &now,
+    );
+}
+
+fn found(object: &mut Value, class: &ResolvedNodeClass, legacy: bool) {
+    let subnet = |subnet: &model::Subnet| {
+        let mut told = json!({ "id": subnet.id, "zone": subnet.zone });
+        if !legacy && !subnet.zone_id.is_empty() {
+            told["zoneID"] = json!(subnet.zone_id);
+        }
+        told
+    };
+    let status = &mut object["status"];
+    status["subnets"] = class.subnets.iter().map(subnet).collect();
+    let groups = class.security_groups.iter();
+    status["securityGroups"] =
+        groups.map(|group| json!({ "id": group.id, "name": group.name })).collect();
+    let image = |image: &model::node_class::Image| {
+        let requirements = image.requirements.iter().map(|(key, set)| requirement(key, set));
+        json!({ "id": image.id, "name": image.name, "requirements": requirements.collect::<Vec<_>>() })
+    };
+    status["amis"] = class.images.iter().map(image).collect();
+}
+
+/// One value, or whether there is any.
+fn requirement(key: &str, set: &model::ValueSet) -> Value {
+    match set.single() {
+        Some(value) => json!({ "key": key, "operator": "In", "values": [value] }),
+        None if set.allows(None) => json!({ "key": key, "operator": "DoesNotExist" }),
+        None => json!({ "key": key, "operator": "Exists" }),
+    }
+}

@@ -1,0 +1,263 @@
+//! One installation: its settings, its clients, and turns under its lease.
+
+use crate::aws_memory::AwsMemory;
+use crate::configuration::{Configuration, SETTINGS_CONFIG_MAP};
+use crate::lease::{Asked, Held, LeaseError};
+use crate::live::Live;
+use crate::memory::{ForgetError, Memory};
+use crate::observed::ObserveError;
+use crate::turn::{Hall, take_turn};
+use crate::{Report, Trigger};
+use aws_config::{BehaviorVersion, SdkConfig};
+use execute::Kubernetes;
+use execute::ec2::Ec2Cloud;
+use model::{ClusterFacts, Timestamp};
+use observe::cloud::CloudReader;
+use observe::cluster::{ClusterReader, Connection};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The lease is lengthened so often: three times before it would end.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a function cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallationError {
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] crate::configuration::SettingError),
+    /// The catalog in the binary.
+    #[error(transparent)]
+    Catalog(#[from] catalog::CatalogError),
+    /// The cluster could not be found in AWS.
+    #[error(transparent)]
+    Cloud(#[from] observe::cloud::CloudReadError),
+    /// The API server could not be reached.
+    #[error(transparent)]
+    Connection(#[from] observe::cluster::ConnectionError),
+    /// The ConfigMap of settings could not be read.
+    #[error(transparent)]
+    Memory(#[from] ForgetError),
+    /// There is no region or there are no credentials.
+    #[error("{0} is missing: Lambda sets it, elsewhere set it yourself")]
+    Missing(&'static str),
+}
+
+/// Why a turn failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// The world could not be read.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The lease.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// Claims could not be read, so that it is not known whose the instances are.
+    #[error("claims cannot be read, so that nobody knows whose the instances are: {0}")]
+    Claims(String),
+}
+
+/// What a knock came to.
+#[derive(Debug)]
+pub enum Knocked {
+    /// A turn was taken.
+    Turned(Box<Report>),
+    /// Another turn has the lease and looks again.
+    Busy,
+}
+
+/// The clients of one installation, kept while the function is warm.
+pub struct Installation {
+    settings: Configuration,
+    dead_letters: Option<String>,
+    kube: kube::Client,
+    live: Live,
+    cloud: Ec2Cloud,
+    cluster: Kubernetes,
+    memory: AwsMemory,
+}
+
+impl Installation {
+    /// By the environment, and the ConfigMap of settings over it.
+    ///
+    /// # Errors
+    /// If a setting is wrong, or the cluster cannot be found or reached.
+    pub async fn from_environment() -> Result<Self, InstallationError> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let first = Configuration::read(&environment, &BTreeMap::new())?;
+        let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let mut reader = CloudReader::new(&aws, catalog::Catalog::embedded()?);
+        let now = Timestamp(jiff::Timestamp::now().as_second());
+        let mut facts = reader.cluster(&first.cluster_name, now).await?;
+        if let Some(endpoint) = &first.cluster_endpoint {
+            facts.endpoint.clone_from(endpoint);
+        }
+        let kube = connect(&first, &facts, &aws).await?;
+        let over = AwsMemory::new(&aws, kube.clone(), &first).read_config_map(SETTINGS_CONFIG_MAP).await?;
+        let settings = Configuration::read(&environment, &strings(&over))?;
+        let memory = AwsMemory::new(&aws, kube.clone(), &settings);
+        let cloud = Ec2Cloud::new(
+            &aws_sdk_ec2::Config::new(&aws),
+            &aws_sdk_iam::Config::new(&aws),
+            &settings.cluster_name,
+            settings.default_instance_profile.clone(),
+        );
+        Ok(Self {
+            live: Live::new(ClusterReader::new(kube.clone()), reader, memory.clone(), &settings),
+            dead_letters: environment("DEAD_LETTER_QUEUE_URL"),
+            cluster: Kubernetes::new(kube.clone()),
+            settings,
+            kube,
+            cloud,
+            memory,
+        })
+    }
+
+    /// Sends a message that cannot be read to the dead-letter queue.
+    ///
+    /// # Errors
+    /// If there is none, or it does not take the message.
+    pub(crate) async fn bury(&self, body: &str, reason: &str) -> Result<(), ForgetError> {
+        let problem = || "DEAD_LETTER_QUEUE_URL is not set".to_owned();
+        let missing = || ForgetError { what: "dead letter", problem: problem() };
+        let queue = self.dead_letters.as_deref().ok_or_else(missing)?;
+        self.memory.bury(queue, body, reason).await
+    }
+
+    /// The triggers that name an instance of Joiner's. EC2 tells every cluster of all instances of the account.
+    pub(crate) async fn own(&self, triggers: Vec<Trigger>) -> Result<Vec<Trigger>, TurnError> {
+        let ours = self.instances().await?;
+        let before = triggers.len();
+        let of_ours = |trigger: &Trigger| match trigger {
+            Trigger::Instances { ids, .. } => ids.iter().any(|id| ours.contains(id)),
+            Trigger::Cluster { .. } | Trigger::Schedule | Trigger::FollowUp | Trigger::Command => true,
+        };
+        let own = triggers.into_iter().filter(of_ours).collect::<Vec<_>>();
+        if own.len() < before {
+            tracing::info!(dropped = before - own.len(), "events of instances that are not Joiner's");
+        }
+        Ok(own)
+    }
+
+    async fn instances(&self) -> Result<BTreeSet<String>, TurnError> {
+        let claims = |error: String| TurnError::Claims(error);
+        let request = http::Request::get("/apis/karpenter.sh/v1/nodeclaims").body(Vec::new());
+        let request = request.map_err(|error| claims(error.to_string()))?;
+        let list = self.kube.request::<Value>(request).await.map_err(|error| claims(error.to_string()))?;
+        let items = list["items"].as_array().into_iter().flatten();
+        let ids = items.filter_map(|claim| claim["status"]["providerID"].as_str());
+        Ok(ids.filter_map(|id| id.rsplit('/').next()).map(str::to_owned).collect())
+    }
+
+    /// Takes a turn under the lease, or leaves word with the turn that has it.
+    ///
+    /// # Errors
+    /// If the lease or the world cannot be read, or the lease is lost on the way.
+    pub async fn knock(&mut self, trigger: &str, request_id: &str) -> Result<Knocked, TurnError> {
+        let turn = turn_name(request_id, jiff::Timestamp::now());
+        let held = match Held::ask(&self.kube, &turn).await? {
+            Asked::Held(held) => *held,
+            Asked::Taken { ends_in_s, first } => {
+                // Should the holder be dead, the first that came after it sees to it that somebody looks again.
+                if first {
+                    self.wake_in(ends_in_s + 1).await;
+                }
+                return Ok(Knocked::Busy);
+            }
+        };
+        let (held, answer) = self.turn(held, &turn, trigger).await?;
+        let wake_at = match &answer {
+            Ok(report) => report.wake_at,
+            Err(_) => None,
+        };
+        let wake_at = wake_at.filter(|at| !held.wakes_by(*at));
+        let now = held.server_now.as_second();
+        if let Some(at) = wake_at {
+            self.wake_in((at - now).max(1)).await;
+        }
+        if held.release(wake_at.map(|at| at.max(now + 1))).await? {
+            self.wake_in(0).await;
+        }
+        Ok(Knocked::Turned(Box::new(answer?)))
+    }
+
+    /// The turn, beside which the lease is kept. A turn that loses it stops where it is, like one that is killed.
+    async fn turn(
+        &mut self,
+        mut held: Held,
+        turn: &str,
+        trigger: &str,
+    ) -> Result<(Held, Result<Report, ObserveError>), TurnError> {
+        let steps = self.settings.planner_steps;
+        let hall = Hall {
+            cloud: &self.cloud,
+            cluster: &self.cluster,
+            memory: &self.memory,
+            options: steps.map_or_else(planner::Options::default, |steps| planner::Options { steps }),
+            metrics: self.settings.metrics,
+        };
+        let work = take_turn(turn, trigger, &mut self.live, &hall);
+        let renewals = async {
+            let mut ticks = tokio::time::interval(RENEW_EVERY);
+            ticks.tick().await;
+            loop {
+                ticks.tick().await;
+                if let Err(error) = held.renew().await {
+                    return error;
+                }
+            }
+        };
+        let answer = tokio::select! {
+            answer = work => answer,
+            lost = renewals => return Err(lost.into()),
+        };
+        Ok((held, answer))
+    }
+
+    async fn wake_in(&self, seconds: i64) {
+        if let Err(error) = self.memory.wake_in(seconds).await {
+            tracing::warn!(%error, "the next minute follows up instead");
+        }
+    }
+}
+
+/// In an account by DescribeCluster and an STS token; by a kubeconfig where one is named.
+async fn connect(
+    settings: &Configuration,
+    facts: &ClusterFacts,
+    aws: &SdkConfig,
+) -> Result<kube::Client, InstallationError> {
+    if let Some(file) = &settings.kubeconfig {
+        return Ok(Connection::from_kubeconfig(Some(file.as_ref()), None).await?.client);
+    }
+    let region = aws.region().ok_or(InstallationError::Missing("AWS_REGION"))?;
+    let credentials = aws.credentials_provider();
+    let credentials = credentials.ok_or(InstallationError::Missing("AWS_ACCESS_KEY_ID"))?;
+    Ok(Connection::from_eks(facts, credentials, region.as_ref())?.client)
+}
+
+fn strings(data: &Value) -> BTreeMap<String, String> {
+    let pairs = data.as_object().into_iter().flatten();
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    pairs.filter_map(text).collect()
+}
+
+/// `20261122t231841-1a2b3c4d`: sorts by time, and is another one for every invocation.
+fn turn_name(request_id: &str, now: jiff::Timestamp) -> String {
+    let letters = request_id.chars().filter(char::is_ascii_alphanumeric);
+    let short = letters.map(|letter| letter.to_ascii_lowercase()).take(8).collect::<String>();
+    format!("{}-{short}", now.strftime("%Y%m%dt%H%M%S"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_named_by_time_and_invocation() {
+        let at = "2026-11-22T23:18:41Z".parse().unwrap();
+        let name = turn_name("8476A536-e9f4-11e8-9739-2dfe598c3fcd", at);
+        assert_eq!(name, "20261122t231841-8476a536");
+    }
+}

@@ -1,0 +1,79 @@
+//! Reading the live world for a turn, and keeping the slowly changing facts between functions.
+
+use crate::aws_memory::{AwsMemory, OFFERINGS_CONFIG_MAP};
+use crate::configuration::{Configuration, NAMESPACE};
+use crate::observed::{Observe, ObserveError, Observed, Traffic};
+use observe::cloud::CloudReader;
+use observe::cluster::ClusterReader;
+use observe::observer::{Observation, Observer, Sources};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The ConfigMap of what changes slowly: images, subnets, prices.
+const FACTS_CONFIG_MAP: &str = "joiner-facts";
+
+/// The live world of one installation.
+pub struct Live {
+    observer: Observer,
+    memory: AwsMemory,
+}
+
+impl Live {
+    /// By these readers. `memory` keeps what changes slowly.
+    pub fn new(
+        cluster: ClusterReader,
+        cloud: CloudReader,
+        memory: AwsMemory,
+        settings: &Configuration,
+    ) -> Self {
+        let sources = Sources {
+            cluster_name: settings.cluster_name.clone(),
+            isolated_vpc: settings.isolated_vpc,
+            settings: catalog::Settings {
+                vm_memory_overhead_per_mille: settings.vm_memory_overhead_per_mille,
+                reserved_enis: settings.reserved_enis,
+            },
+            namespace: NAMESPACE.to_owned(),
+            facts_config_map: FACTS_CONFIG_MAP.to_owned(),
+            offerings_config_map: OFFERINGS_CONFIG_MAP.to_owned(),
+            refresh_market: false,
+        };
+        Self { observer: Observer::new(cluster, cloud, sources), memory }
+    }
+
+    /// Whether prices, types and offerings may be read anew in turns from now on: that takes seconds, so pods that wait do not wait for it.
+    pub fn refresh_market(&mut self, allowed: bool) {
+        self.observer.refresh_market(allowed);
+    }
+
+    async fn keep_facts(&self, facts: &Option<BTreeMap<String, String>>) {
+        let Some(facts) = facts else { return };
+        let data = serde_json::to_value(facts).unwrap_or_default();
+        if let Err(error) = self.memory.write_config_map(FACTS_CONFIG_MAP, data).await {
+            tracing::warn!(%error, "other functions read images, subnets and prices again");
+        }
+    }
+}
+
+impl Observe for Live {
+    async fn observe(&mut self) -> Result<Observed, ObserveError> {
+        let seen = self.observer.observe().await.map_err(|error| ObserveError(error.to_string()))?;
+        self.keep_facts(&seen.facts_to_keep).await;
+        Ok(observed(seen))
+    }
+}
+
+fn observed(seen: Observation) -> Observed {
+    let traffic = seen.traffic.iter();
+    let traffic = traffic.map(|(name, (calls, bytes))| (*name, Traffic { calls: *calls, bytes: *bytes }));
+    Observed {
+        snapshot: Arc::new(seen.snapshot),
+        classes: seen.classes,
+        pool_kubelets: seen.pool_kubelets,
+        objects: seen.objects,
+        cluster: seen.cluster,
+        findings: seen.findings,
+        stale: seen.stale,
+        traffic: traffic.collect(),
+    }
+}
