@@ -4,6 +4,7 @@ use crate::duration::parse_timestamp;
 use crate::finding::{Findings, field};
 use crate::names;
 use crate::walk::shown;
+use model::labels::TERMINATION_FINALIZER;
 use model::{Labels, Timestamp};
 use serde_json::{Map, Value};
 
@@ -13,8 +14,13 @@ pub(crate) struct Metadata {
     pub(crate) name: String,
     pub(crate) uid: String,
     pub(crate) labels: Labels,
+    pub(crate) annotations: Labels,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) deleting: bool,
+    /// When its deletion was asked for, where `deleting` has a moment that can be read.
+    pub(crate) deletion_at: Option<Timestamp>,
+    /// Whether it carries the finalizer `karpenter.sh/termination`.
+    pub(crate) finalizer: bool,
 }
 
 /// Reads `metadata`; `None`, with a finding, if there is no name.
@@ -29,13 +35,16 @@ pub(crate) fn read(object: &Value, findings: &mut Findings) -> Option<Metadata> 
         _ => &empty,
     };
     let name = name(metadata, findings)?;
-    strings(metadata, "annotations", findings);
+    let finalizers = metadata.get("finalizers").and_then(Value::as_array);
     Some(Metadata {
         name,
         uid: metadata.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        annotations: strings(metadata, "annotations", findings),
         labels: strings(metadata, "labels", findings),
         created_at: time(metadata, "creationTimestamp", findings),
         deleting: metadata.get("deletionTimestamp").is_some_and(|value| !value.is_null()),
+        deletion_at: time(metadata, "deletionTimestamp", findings),
+        finalizer: finalizers.into_iter().flatten().any(|name| name == TERMINATION_FINALIZER),
     })
 }
 

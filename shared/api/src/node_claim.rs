@@ -2,7 +2,7 @@
 //! Source: karpenter core v1 `nodeclaim.go`, `nodeclaim_status.go`.
 
 use crate::conditions::Condition;
-use crate::finding::Findings;
+use crate::finding::{Findings, field};
 use crate::kubelet::KubeletConfiguration;
 use crate::label_rules::Dialect;
 use crate::metadata::Metadata;
@@ -11,8 +11,9 @@ use crate::object::{Decoded, decode};
 use crate::requirements::{self, NodeRequirement};
 use crate::schema::{QuantityText, object, structural, wire};
 use crate::taints::{self, NodeTaint};
-use crate::{Object, Reading, kubelet, limits};
-use model::{CapacityType, Labels, NodeClaim, labels};
+use crate::{Object, Reading, duration, kubelet, limits};
+use model::claim::Progress;
+use model::{CapacityType, Labels, LaunchRequest, NodeClaim, labels};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -115,10 +116,16 @@ pub(crate) fn beta_schema() -> &'static Value {
 /// Reads a NodeClaim of v1.
 pub(crate) fn read(value: &Value) -> Reading {
     let mut findings = Findings::default();
-    let decoded = decode(schema(), value, &mut findings);
+    let decoded = decode::<NodeClaimSpec, _>(schema(), value, &mut findings);
     let claim = decoded.map(|Decoded { metadata, spec, status }| {
-        let NodeClaimSpec { taints, startup_taints, requirements, .. } = spec;
-        convert(metadata, (taints, startup_taints, requirements), status, &mut findings)
+        let wanted = Wanted {
+            taints: spec.taints,
+            startup_taints: spec.startup_taints,
+            requirements: spec.requirements,
+            node_class: spec.node_class_ref.and_then(|class| class.name),
+            termination_grace_period: spec.termination_grace_period,
+        };
+        convert(metadata, wanted, status, &mut findings)
     });
     Reading { objects: claim.into_iter().collect(), findings: findings.into_vec() }
 }
@@ -126,53 +133,107 @@ pub(crate) fn read(value: &Value) -> Reading {
 /// Reads a NodeClaim of v1beta1.
 pub(crate) fn read_beta(value: &Value) -> Reading {
     let mut findings = Findings::default();
-    let decoded = decode(beta_schema(), value, &mut findings);
+    let decoded = decode::<BetaNodeClaimSpec, _>(beta_schema(), value, &mut findings);
     let claim = decoded.map(|Decoded { metadata, spec, status }| {
-        let BetaNodeClaimSpec { taints, startup_taints, requirements, kubelet, .. } = spec;
-        kubelet.map(|wire| kubelet::read(wire, "spec.kubelet", &mut findings));
-        convert(metadata, (taints, startup_taints, requirements), status, &mut findings)
+        spec.kubelet.map(|wire| kubelet::read(wire, "spec.kubelet", &mut findings));
+        let wanted = Wanted {
+            taints: spec.taints,
+            startup_taints: spec.startup_taints,
+            requirements: spec.requirements,
+            node_class: spec.node_class_ref.and_then(|class| class.name),
+            termination_grace_period: spec.termination_grace_period,
+        };
+        convert(metadata, wanted, status, &mut findings)
     });
     Reading { objects: claim.into_iter().collect(), findings: findings.into_vec() }
 }
 
-/// Taints, startup taints and requirements.
-type Wanted = (Option<Vec<NodeTaint>>, Option<Vec<NodeTaint>>, Option<Vec<NodeRequirement>>);
+/// What the spec asks for, in either version.
+struct Wanted {
+    taints: Option<Vec<NodeTaint>>,
+    startup_taints: Option<Vec<NodeTaint>>,
+    requirements: Option<Vec<NodeRequirement>>,
+    node_class: Option<String>,
+    termination_grace_period: Option<String>,
+}
 
 fn convert(
     metadata: Metadata,
-    (taints, startup_taints, given): Wanted,
+    wanted: Wanted,
     status: NodeClaimStatus,
     findings: &mut Findings,
 ) -> Object {
-    let (taints, _) = taints::read(
-        taints.unwrap_or_default(),
-        startup_taints.unwrap_or_default(),
+    let (taints, startup_taints) = taints::read(
+        wanted.taints.unwrap_or_default(),
+        wanted.startup_taints.unwrap_or_default(),
         "spec",
         findings,
     );
-    let given = given.unwrap_or_default();
+    let given = wanted.requirements.unwrap_or_default();
     let required = requirements::read(given, Dialect::Claim, "spec.requirements", findings);
+    let launch = launch(&metadata.annotations, findings);
+    let planned = launch.as_ref().and_then(|launch| launch.offerings.first());
     let all = labels_of(&metadata.labels, &required);
     let label = |key: &str| all.get(key).cloned();
     let pool = label(labels::NODE_POOL).or_else(|| label(labels::PROVISIONER_NAME));
+    let told = label(labels::CAPACITY_TYPE).and_then(|text| CapacityType::parse(&text));
     Object::NodeClaim(NodeClaim {
-        nominated: Vec::new(),
-        name: metadata.name.into(),
         pool: pool.unwrap_or_default(),
+        instance_type: label(labels::INSTANCE_TYPE)
+            .or_else(|| planned.map(|offering| offering.instance_type.clone())),
+        zone: label(labels::ZONE).or_else(|| planned.map(|offering| offering.zone.clone())),
+        capacity_type: told.or_else(|| planned.map(|offering| offering.capacity_type)),
+        nominated: launch.as_ref().map(|launch| launch.pods.clone()).unwrap_or_default(),
+        launch,
+        name: metadata.name.into(),
+        uid: metadata.uid,
+        node_class: wanted.node_class.unwrap_or_default(),
         node_name: status.node_name.filter(|name| !name.is_empty()).map(Into::into),
         provider_id: status.provider_id.filter(|id| !id.is_empty()),
-        instance_type: label(labels::INSTANCE_TYPE),
-        zone: label(labels::ZONE),
-        capacity_type: label(labels::CAPACITY_TYPE).and_then(|text| CapacityType::parse(&text)),
         labels: all,
         taints,
+        startup_taints,
         allocatable: limits::resources(&status.allocatable.unwrap_or_default()),
         capacity: limits::resources(&status.capacity.unwrap_or_default()),
         price: None,
+        progress: progress(&status.conditions.unwrap_or_default()),
         created_at: metadata.created_at,
         deleting: metadata.deleting,
-        ..NodeClaim::default()
+        deletion_at: metadata.deletion_at,
+        finalizer: metadata.finalizer,
+        termination_grace_period: wanted
+            .termination_grace_period
+            .and_then(|text| duration::parse(&text)),
     })
+}
+
+/// The launch request that Joiner wrote on the claim before it bought anything.
+fn launch(annotations: &Labels, findings: &mut Findings) -> Option<LaunchRequest> {
+    let text = annotations.get(labels::LAUNCH)?;
+    match serde_json::from_str(text) {
+        Ok(launch) => Some(launch),
+        Err(error) => {
+            let message = format!(
+                "cannot be read: {error}; the claim counts as one that Joiner did not launch, delete it if it has no instance"
+            );
+            let path = field("metadata.annotations", labels::LAUNCH);
+            findings.warning("launch-request", &path, message);
+            None
+        }
+    }
+}
+
+fn progress(conditions: &[Condition]) -> Progress {
+    let holds = |kind: &str| {
+        let of_kind = |condition: &&Condition| condition.kind.as_deref() == Some(kind);
+        let condition = conditions.iter().find(of_kind);
+        condition.is_some_and(|condition| condition.status.as_deref() == Some("True"))
+    };
+    Progress {
+        launched: holds("Launched"),
+        registered: holds("Registered"),
+        initialized: holds("Initialized"),
+    }
 }
 
 /// The labels that follow from requirements with one value, and over them the claim's own.

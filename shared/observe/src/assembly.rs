@@ -174,9 +174,17 @@ fn notice_gaps(all: &mut Collection) {
     let workloads = ["Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob"];
     let workloads = workloads.iter().filter(|kind| all.kinds.contains_key(**kind)).copied();
     let workloads = workloads.collect::<Vec<_>>();
+    let (live, findings) = (all.live, &mut all.findings);
     let mut say = |severity, rule, message| {
-        all.findings.push(DumpFinding::general(severity, rule, message));
+        findings.push(DumpFinding::general(severity, rule, message));
     };
+    if let Some(first) = unpriced.first() {
+        let message = format!("{} nodes have no known price, {first} first", unpriced.len());
+        say(Severity::Warning, "price-unknown", message);
+    }
+    if live {
+        return;
+    }
     if lost > 0 {
         let message = format!("{lost} pods run on nodes that are not in the input; dump nodes too");
         say(Severity::Warning, "node-missing", message);
@@ -184,10 +192,6 @@ fn notice_gaps(all: &mut Collection) {
     if snapshot.volume_claims.is_empty() && snapshot.pods.iter().any(claims) {
         let message = "pods name volume claims, but the input has none; dump pvc and pv too";
         say(Severity::Warning, "claims-missing", message.to_owned());
-    }
-    if let Some(first) = unpriced.first() {
-        let message = format!("{} nodes have no known price, {first} first", unpriced.len());
-        say(Severity::Warning, "price-unknown", message);
     }
     if snapshot.pods.is_empty() && !workloads.is_empty() {
         let kinds = workloads.join(", ");

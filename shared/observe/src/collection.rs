@@ -1,14 +1,14 @@
 //! All objects of a dump, as they come.
 
-use crate::custom;
+use crate::custom::Custom;
 use crate::documents::{Document, DocumentError};
+use crate::entry::{Entry, Here, Item, name_of};
 use crate::finding::{DumpFinding, Place, Severity};
 use crate::intern::Interner;
-use crate::kinds::metadata::{self, Metadata};
-use crate::kinds::{node, pod, volumes, workloads};
-use crate::wire::{FieldError, deep, text};
-use model::volume::StorageClass;
-use model::{Duration, NodeClaim, NodeClass, NodePool, PodId, Snapshot, Timestamp};
+use crate::kinds::attachment::Attachment;
+use crate::kinds::pod;
+use api::Object;
+use model::{Duration, PodId, Snapshot, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,8 @@ pub(crate) struct Collection {
     pub(crate) kinds: BTreeMap<String, usize>,
     pub(crate) latest: Option<Timestamp>,
     pub(crate) interner: Interner,
+    /// Whether it is all that the cluster has, so that nothing was forgotten.
+    pub(crate) live: bool,
 }
 
 impl Collection {
@@ -55,161 +57,82 @@ impl Collection {
             item: document.item,
             line: document.line,
         };
-        let here = Here { place, name };
         for warning in &document.warnings {
-            let place = Place { line: warning.line, ..here.place.clone() };
-            let here = Here { place, name: here.name.clone() };
+            let place = Some(Place { line: warning.line, ..place.clone() });
+            let here = Here { place, name: name.clone() };
             let (path, message) = (warning.path.clone(), warning.message.clone());
             self.findings.push(here.finding(Severity::Warning, "key-repeated", path, message));
         }
+        let here = Here { place: Some(place), name };
         if kind.is_empty() {
             let message = "the object has no kind, so that nothing is known of it".to_owned();
             let finding =
                 here.finding(Severity::Warning, "kind-missing", "kind".to_owned(), message);
             return self.findings.push(finding);
         }
-        *self.kinds.entry(kind.to_owned()).or_default() += 1;
         self.latest = self.latest.max(pod::latest_moment(value));
-        if let Err(error) = self.read(version, kind, value, &here) {
-            self.unreadable(kind, value, &here, error);
-        }
+        let entry = Entry::read(version, kind, value, &here, &mut self.interner);
+        self.add(kind, entry, here.place.as_ref());
     }
 
-    fn read(
-        &mut self,
-        version: &str,
-        kind: &str,
-        value: &Value,
-        here: &Here,
-    ) -> Result<(), FieldError> {
-        let metadata = || metadata::read(value);
+    /// Adds what an object of this kind gave.
+    pub(crate) fn add(&mut self, kind: &str, entry: Entry, place: Option<&Place>) {
+        match self.kinds.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => drop(self.kinds.insert(kind.to_owned(), 1)),
+        }
+        self.findings.extend(entry.findings);
+        entry.items.into_iter().for_each(|item| self.item(item, place));
+    }
+
+    fn item(&mut self, item: Item, place: Option<&Place>) {
         let core = &mut self.snapshot;
-        match (version, kind) {
-            ("v1", "Pod") => self.pod(value, metadata()?)?,
-            ("v1", "Node") => return self.node(value, metadata()?),
-            ("v1", "Namespace") => {
-                let metadata = metadata()?;
-                core.namespaces.insert(metadata.name, metadata.labels);
+        match item {
+            Item::Pod(read) => {
+                self.protected.extend(read.protected_for.map(|span| (read.pod.id.clone(), span)));
+                core.pods.push(read.pod);
             }
-            ("v1", "PersistentVolume") => core.volumes.push(volumes::volume(value, metadata()?)?),
-            ("v1", "PersistentVolumeClaim") => {
-                core.volume_claims.push(volumes::claim(value, metadata()?)?);
+            Item::UnreadablePod(pod) => {
+                self.unreadable_pods.push(pod.0);
+                self.nodes_of_unreadable.extend(pod.1);
             }
-            ("storage.k8s.io/v1" | "storage.k8s.io/v1beta1", "StorageClass") => {
-                self.storage_class(value, metadata()?)?;
+            Item::Node(read) => {
+                let (node, since) = *read;
+                core.empty_since.extend(since.map(|since| (node.name.to_string(), since)));
+                core.nodes.push(node);
             }
-            ("storage.k8s.io/v1" | "storage.k8s.io/v1beta1", "CSINode") => {
-                core.csi_nodes.push(volumes::csi_node(value, metadata()?)?);
+            Item::Namespace(read) => drop(core.namespaces.insert(read.0, read.1)),
+            Item::Volume(volume) => core.volumes.push(*volume),
+            Item::VolumeClaim(claim) => core.volume_claims.push(*claim),
+            Item::StorageClass(read) => {
+                let (class, created_at) = *read;
+                let name = class.is_default.then(|| class.name.clone());
+                self.default_classes.extend(name.map(|name| (created_at, name)));
+                core.storage_classes.push(class);
             }
-            ("apps/v1", "DaemonSet") => {
-                let daemon_set = workloads::daemon_set(value, metadata()?, &mut self.interner)?;
-                core.daemon_sets.push(daemon_set);
+            Item::CsiNode(node) => core.csi_nodes.push(*node),
+            Item::DaemonSet(set) => core.daemon_sets.push(*set),
+            Item::DisruptionBudget(budget) => core.pod_disruption_budgets.push(*budget),
+            Item::Attachment(attachment) => {
+                let Attachment { node, volume } = *attachment;
+                core.attached_volumes.entry(node).or_default().push(volume);
             }
-            ("policy/v1" | "policy/v1beta1", "PodDisruptionBudget") => {
-                let budget = workloads::disruption_budget(value, metadata()?)?;
-                core.pod_disruption_budgets.push(budget);
-            }
-            _ => custom::take(self, value, here),
+            Item::Custom(read) => self.custom(*read, place),
         }
-        Ok(())
     }
 
-    fn pod(&mut self, value: &Value, metadata: Metadata) -> Result<(), FieldError> {
-        let read = pod::read(value, metadata, &mut self.interner)?;
-        self.protected.extend(read.protected_for.map(|span| (read.pod.id.clone(), span)));
-        self.snapshot.pods.push(read.pod);
-        Ok(())
-    }
-
-    /// A node that can be read in part only stays, for its pods are there; nothing new goes on it.
-    fn node(&mut self, value: &Value, metadata: Metadata) -> Result<(), FieldError> {
-        if let Some(since) = node::empty_since(&metadata) {
-            self.snapshot.empty_since.insert(metadata.name.clone(), since);
-        }
-        let read = node::read(value, metadata.clone());
-        let (node, result) = match read {
-            Ok(node) => (node, Ok(())),
-            Err(error) => {
-                let mut node = node::bare(metadata);
-                node::cordon(&mut node);
-                (node, Err(error))
+    fn custom(&mut self, custom: Custom, place: Option<&Place>) {
+        self.zone_ids.extend(custom.zone_ids);
+        for object in custom.objects {
+            match object {
+                Object::NodePool(pool) => {
+                    self.pool_places.extend(place.map(|place| (pool.name.clone(), place.clone())));
+                    self.snapshot.node_pools.push(pool);
+                }
+                Object::NodeClass(class) => self.snapshot.node_classes.push(class),
+                Object::NodeClaim(claim) => self.snapshot.node_claims.push(claim),
             }
-        };
-        self.snapshot.nodes.push(node);
-        result
-    }
-
-    fn storage_class(&mut self, value: &Value, metadata: Metadata) -> Result<(), FieldError> {
-        let created_at = metadata.created_at;
-        let class: StorageClass = volumes::storage_class(value, metadata)?;
-        if class.is_default {
-            self.default_classes.push((created_at, class.name.clone()));
         }
-        self.snapshot.storage_classes.push(class);
-        Ok(())
-    }
-
-    fn unreadable(&mut self, kind: &str, value: &Value, here: &Here, error: FieldError) {
-        let consequence = match kind {
-            "Pod" => "nothing is planned for the pod",
-            "Node" => "nothing new is planned onto the node",
-            _ => "the object is left out",
-        };
-        if kind == "Pod" {
-            self.unreadable_pods.push(here.name.trim_start_matches("Pod ").to_owned());
-            let node = deep(value, &["spec", "nodeName"], text).ok().flatten();
-            self.nodes_of_unreadable.extend(node.map(str::to_owned));
-        }
-        let message = format!("{}: {consequence}", error.message);
-        let finding = here.finding(Severity::Error, "unreadable", error.path, message);
-        self.findings.push(finding);
-    }
-
-    /// Takes what a custom resource gave.
-    pub(crate) fn pool(&mut self, pool: NodePool, here: &Here) {
-        self.pool_places.insert(pool.name.clone(), here.place.clone());
-        self.snapshot.node_pools.push(pool);
-    }
-
-    pub(crate) fn class(&mut self, class: NodeClass) {
-        self.snapshot.node_classes.push(class);
-    }
-
-    pub(crate) fn claim(&mut self, claim: NodeClaim) {
-        self.snapshot.node_claims.push(claim);
-    }
-}
-
-/// The object being read.
-pub(crate) struct Here {
-    pub(crate) place: Place,
-    /// `Pod shop/cart-0`.
-    pub(crate) name: String,
-}
-
-impl Here {
-    pub(crate) fn finding(
-        &self,
-        severity: Severity,
-        rule: &str,
-        path: String,
-        message: String,
-    ) -> DumpFinding {
-        let (place, object) = (Some(self.place.clone()), self.name.clone());
-        DumpFinding { severity, place, object, path, rule: rule.to_owned(), message }
-    }
-}
-
-/// `Pod shop/cart-0`, from whatever can be read of it.
-fn name_of(kind: &str, value: &Value) -> String {
-    let of = |key: &str| value.get("metadata")?.get(key)?.as_str();
-    let kind = if kind.is_empty() { "(no kind)" } else { kind };
-    let name = of("name").or_else(|| of("generateName")).unwrap_or("(no name)");
-    let namespaced =
-        matches!(kind, "Pod" | "DaemonSet" | "PodDisruptionBudget" | "PersistentVolumeClaim");
-    match of("namespace").or(namespaced.then_some("default")) {
-        Some(namespace) => format!("{kind} {namespace}/{name}"),
-        None => format!("{kind} {name}"),
     }
 }
 

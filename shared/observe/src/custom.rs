@@ -1,26 +1,28 @@
 //! Karpenter's custom resources, which the crate `api` reads.
 
-use crate::collection::{Collection, Here};
+use crate::collection::Collection;
+use crate::entry::Here;
 use crate::finding::{DumpFinding, Severity};
 use api::Object;
 use serde_json::Value;
 
-/// Takes an object of a kind that the API crate knows; any other is skipped.
-pub(crate) fn take(collection: &mut Collection, value: &Value, here: &Here) {
-    let Some(reading) = api::read(value) else { return };
-    collection.zone_ids.extend(zone_ids(value));
-    for finding in reading.findings {
+/// What one custom resource gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Custom {
+    pub(crate) objects: Vec<Object>,
+    /// Zone ids by name, as an EC2NodeClass's status tells them.
+    pub(crate) zone_ids: Vec<(String, String)>,
+}
+
+/// Reads an object of a kind that the API crate knows, with its findings; any other is skipped.
+pub(crate) fn read(value: &Value, here: &Here) -> Option<(Custom, Vec<DumpFinding>)> {
+    let reading = api::read(value)?;
+    let findings = reading.findings.into_iter().map(|finding| {
         let severity = severity(finding.severity);
-        let finding = here.finding(severity, finding.rule, finding.path, finding.message);
-        collection.findings.push(finding);
-    }
-    for object in reading.objects {
-        match object {
-            Object::NodePool(pool) => collection.pool(pool, here),
-            Object::NodeClass(class) => collection.class(class),
-            Object::NodeClaim(claim) => collection.claim(claim),
-        }
-    }
+        here.finding(severity, finding.rule, finding.path, finding.message)
+    });
+    let custom = Custom { objects: reading.objects, zone_ids: zone_ids(value) };
+    Some((custom, findings.collect()))
 }
 
 /// Zone ids by name, which an EC2NodeClass's status tells of its subnets.

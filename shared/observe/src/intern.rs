@@ -30,6 +30,14 @@ impl Interner {
         self.names.insert(Arc::clone(&name));
         name
     }
+
+    /// Frees what nobody else holds any more.
+    #[cfg(feature = "live")]
+    pub(crate) fn prune(&mut self) {
+        self.specs.retain(|spec| Arc::strong_count(spec) > 1);
+        self.labels.retain(|labels| Arc::strong_count(labels) > 1);
+        self.names.retain(|name| Arc::strong_count(name) > 1);
+    }
 }
 
 fn keep<T: Ord>(known: &mut BTreeSet<Arc<T>>, value: T) -> Arc<T>

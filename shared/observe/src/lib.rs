@@ -1,20 +1,27 @@
-//! Reads the cluster (for now: its dump) and returns a snapshot.
+//! Reads the cluster, or its dump, and returns a snapshot.
 //!
-//! Owns: how Kubernetes objects are read from files, the core kinds' wire types as far as a decision depends on them, and
-//! the assembly of a snapshot with everything odd that was found. May import: `model`, `api`, `catalog`.
+//! Owns: how Kubernetes objects are read from files and (feature `live`) from an API server, the core kinds' wire types as far as a
+//! decision depends on them, and the assembly of a snapshot with everything odd that was found. May import: `model`, `api`, `catalog`.
 //! Does not know: how anything is decided, how anything is carried out.
 
 mod assembly;
 mod built_in;
 #[cfg(feature = "live")]
 pub mod cloud;
+#[cfg(feature = "live")]
+pub mod cluster;
 mod collection;
 mod custom;
 pub mod documents;
 mod dump;
+mod entry;
 mod finding;
 mod intern;
 mod kinds;
+#[cfg(feature = "live")]
+pub mod live;
+#[cfg(feature = "live")]
+pub mod observer;
 mod place;
 mod pools;
 mod wire;

@@ -3,12 +3,11 @@
 use crate::configuration::{Configuration, NAMESPACE};
 use crate::memory::{ForgetError, KeptTurn, Memory};
 use model::{Timestamp, UnavailableOffering};
+use observe::cloud::UnavailableOfferings;
 use serde_json::{Value, json};
 
 /// The ConfigMap of offerings without capacity.
 pub const OFFERINGS_CONFIG_MAP: &str = "joiner-offerings";
-/// Its only key.
-const OFFERINGS_KEY: &str = "unavailable";
 /// SQS delays no message longer, in seconds.
 const LONGEST_DELAY_S: i64 = 900;
 
@@ -127,23 +126,6 @@ fn forget(what: &'static str, problem: impl std::fmt::Display) -> ForgetError {
     ForgetError { what, problem: problem.to_string() }
 }
 
-/// The offerings in that ConfigMap's data that are still without capacity.
-pub fn unavailable(data: &Value, now: Timestamp) -> Vec<UnavailableOffering> {
-    let text = data[OFFERINGS_KEY].as_str().unwrap_or("[]");
-    let all = serde_json::from_str::<Vec<UnavailableOffering>>(text).unwrap_or_default();
-    all.into_iter().filter(|offering| offering.until > now).collect()
-}
-
-/// The newest word on each offering, in order.
-fn joined(mut all: Vec<UnavailableOffering>) -> Vec<UnavailableOffering> {
-    let key = |one: &UnavailableOffering| {
-        (one.instance_type.clone(), one.zone.clone(), one.capacity_type)
-    };
-    all.sort_by(|a, b| key(a).cmp(&key(b)).then(b.until.cmp(&a.until)));
-    all.dedup_by(|later, first| key(later) == key(first));
-    all
-}
-
 impl Memory for AwsMemory {
     async fn add_unavailable(
         &self,
@@ -174,31 +156,5 @@ impl Memory for AwsMemory {
         let sent = send.message_body(r#"{"joiner":"follow-up"}"#).send().await;
         sent.map(drop)
             .map_err(|error| forget("follow-up", aws_sdk_sqs::error::DisplayErrorContext(error)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use model::CapacityType;
-
-    fn offering(zone: &str, until: i64) -> UnavailableOffering {
-        UnavailableOffering {
-            instance_type: "m5.large".to_owned(),
-            zone: zone.to_owned(),
-            capacity_type: CapacityType::Spot,
-            until: Timestamp(until),
-            code: "InsufficientInstanceCapacity".to_owned(),
-        }
-    }
-
-    #[test]
-    fn the_latest_word_on_an_offering_counts_until_its_time_is_over() {
-        let all = joined(vec![offering("b", 9), offering("a", 5), offering("a", 8)]);
-        assert_eq!(all, [offering("a", 8), offering("b", 9)]);
-        let data = json!({ OFFERINGS_KEY: serde_json::to_string(&all).unwrap() });
-        assert_eq!(unavailable(&data, Timestamp(8)), [offering("b", 9)]);
-        assert_eq!(unavailable(&Value::Null, Timestamp(8)), []);
-        assert_eq!(unavailable(&json!({ OFFERINGS_KEY: "x" }), Timestamp(8)), []);
     }
 }

@@ -94,7 +94,8 @@ impl Installation {
             facts.endpoint.clone_from(endpoint);
         }
         let kube = connect(&first, &facts, &aws).await?;
-        let over = AwsMemory::new(&aws, kube.clone(), &first).read_config_map(SETTINGS_CONFIG_MAP).await?;
+        let over =
+            AwsMemory::new(&aws, kube.clone(), &first).read_config_map(SETTINGS_CONFIG_MAP).await?;
         let settings = Configuration::read(&environment, &strings(&over))?;
         let memory = AwsMemory::new(&aws, kube.clone(), &settings);
         let cloud = Ec2Cloud::new(
@@ -131,11 +132,16 @@ impl Installation {
         let before = triggers.len();
         let of_ours = |trigger: &Trigger| match trigger {
             Trigger::Instances { ids, .. } => ids.iter().any(|id| ours.contains(id)),
-            Trigger::Cluster { .. } | Trigger::Schedule | Trigger::FollowUp | Trigger::Command => true,
+            Trigger::Cluster { .. } | Trigger::Schedule | Trigger::FollowUp | Trigger::Command => {
+                true
+            }
         };
         let own = triggers.into_iter().filter(of_ours).collect::<Vec<_>>();
         if own.len() < before {
-            tracing::info!(dropped = before - own.len(), "events of instances that are not Joiner's");
+            tracing::info!(
+                dropped = before - own.len(),
+                "events of instances that are not Joiner's"
+            );
         }
         Ok(own)
     }
@@ -144,7 +150,8 @@ impl Installation {
         let claims = |error: String| TurnError::Claims(error);
         let request = http::Request::get("/apis/karpenter.sh/v1/nodeclaims").body(Vec::new());
         let request = request.map_err(|error| claims(error.to_string()))?;
-        let list = self.kube.request::<Value>(request).await.map_err(|error| claims(error.to_string()))?;
+        let list =
+            self.kube.request::<Value>(request).await.map_err(|error| claims(error.to_string()))?;
         let items = list["items"].as_array().into_iter().flatten();
         let ids = items.filter_map(|claim| claim["status"]["providerID"].as_str());
         Ok(ids.filter_map(|id| id.rsplit('/').next()).map(str::to_owned).collect())
@@ -194,7 +201,8 @@ impl Installation {
             cloud: &self.cloud,
             cluster: &self.cluster,
             memory: &self.memory,
-            options: steps.map_or_else(planner::Options::default, |steps| planner::Options { steps }),
+            options: steps
+                .map_or_else(planner::Options::default, |steps| planner::Options { steps }),
             metrics: self.settings.metrics,
         };
         let work = take_turn(turn, trigger, &mut self.live, &hall);

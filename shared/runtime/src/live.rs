@@ -57,7 +57,8 @@ impl Live {
 
 impl Observe for Live {
     async fn observe(&mut self) -> Result<Observed, ObserveError> {
-        let seen = self.observer.observe().await.map_err(|error| ObserveError(error.to_string()))?;
+        let seen =
+            self.observer.observe().await.map_err(|error| ObserveError(error.to_string()))?;
         self.keep_facts(&seen.facts_to_keep).await;
         Ok(observed(seen))
     }
@@ -65,7 +66,8 @@ impl Observe for Live {
 
 fn observed(seen: Observation) -> Observed {
     let traffic = seen.traffic.iter();
-    let traffic = traffic.map(|(name, (calls, bytes))| (*name, Traffic { calls: *calls, bytes: *bytes }));
+    let traffic =
+        traffic.map(|(name, (calls, bytes))| (*name, Traffic { calls: *calls, bytes: *bytes }));
     Observed {
         snapshot: Arc::new(seen.snapshot),
         classes: seen.classes,

@@ -1,7 +1,11 @@
 //! One module per subcommand; each has its arguments and a `run` that returns the exit code.
 //! 0: done. 1: findings, or unschedulable pods with `--strict`. 2: usage, or input that cannot be read.
 
+#[cfg(feature = "live")]
+mod cluster;
+mod crds;
 mod dump;
+mod input;
 mod layout;
 mod plan;
 mod simulate;
@@ -24,6 +28,7 @@ enum Command {
     Plan(plan::Arguments),
     Validate(validate::Arguments),
     Dump(dump::Arguments),
+    Crds(crds::Arguments),
     Simulate(simulate::Arguments),
 }
 
@@ -33,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => plan::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Dump(arguments) => dump::run(arguments),
+        Command::Crds(arguments) => crds::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
     }
 }

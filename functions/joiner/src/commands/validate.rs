@@ -1,5 +1,6 @@
 //! `joiner validate`.
 
+use super::input::Input;
 use super::layout::{count, wrap};
 use super::style::Style;
 use anyhow::Context;
@@ -10,15 +11,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check pools, node classes and everything else in files.
+/// Check pools, node classes and everything else in a cluster or in files.
 ///
-/// Prints every finding with its file, document, field and rule. Exit code 0: none; 1: some; 2: a file, or a part of one,
+/// Reads the cluster of the current kubeconfig context, or with -f files. Prints every finding with its file, document, field and rule. Exit code 0: none; 1: some; 2: a file, or a part of one,
 /// cannot be read.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// YAML or JSON files, gzip or plain; - is standard input
-    #[arg(short = 'f', long = "file", value_name = "FILE", required = true, num_args = 1..)]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    input: Input,
     /// What to print
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -43,7 +43,10 @@ struct Validation {
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let validation = validate(&arguments.files)?;
+    let validation = match arguments.input.is_cluster() {
+        true => validate_cluster(&arguments.input)?,
+        false => validate(&arguments.input.files)?,
+    };
     for message in &validation.unopened {
         eprintln!("joiner: {message}");
     }
@@ -71,6 +74,17 @@ fn validate(files: &[PathBuf]) -> anyhow::Result<Validation> {
     let dump = read_dump(&opened, &catalog, &DumpOptions::default())?;
     let findings = dump.findings.into_iter().filter(concerns_objects).collect();
     Ok(Validation { findings, objects: dump.objects, unopened })
+}
+
+fn validate_cluster(input: &Input) -> anyhow::Result<Validation> {
+    let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
+    let dump = input.read(&catalog, &DumpOptions::default(), true)?;
+    let concerns = |finding: &DumpFinding| {
+        let said_of_an_object = !finding.object.is_empty() || finding.rule == "cluster-read";
+        said_of_an_object && finding.severity != Severity::Note
+    };
+    let findings = dump.findings.into_iter().filter(concerns).collect();
+    Ok(Validation { findings, objects: dump.objects, unopened: Vec::new() })
 }
 
 /// One file that is not there must not hide what is wrong with the others.
@@ -104,7 +118,8 @@ fn table(validation: &Validation, width: usize) -> String {
     let findings = &validation.findings;
     let mut text = String::new();
     for finding in findings {
-        let place = finding.place.as_ref().map_or_else(|| "all files".to_owned(), at);
+        let whole = if finding.object.is_empty() { "everything" } else { "cluster" };
+        let place = finding.place.as_ref().map_or_else(|| whole.to_owned(), at);
         let mut parts = vec![place, finding.severity.to_string()];
         let named = [&finding.object, &finding.path, &finding.rule];
         // What is said of a whole document names it as its place already.

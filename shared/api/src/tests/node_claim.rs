@@ -13,7 +13,8 @@ fn a_claim_carries_what_its_node_will() {
     assert_eq!(claim.zone.as_deref(), Some("us-east-1a"));
     assert_eq!(claim.capacity_type, Some(CapacityType::Spot));
     assert_eq!(claim.labels.get("kubernetes.io/arch"), None, "two values say nothing of the label");
-    assert_eq!(claim.taints.len(), 1, "startup taints are left out");
+    assert_eq!((claim.taints.len(), claim.startup_taints.len()), (1, 1));
+    assert_eq!(claim.node_class, "default");
     assert_eq!((claim.capacity.get("cpu"), claim.allocatable.get("cpu")), (2_000, 1_930));
     assert_eq!(claim.allocatable.get("pods"), 29);
     assert_eq!(claim.created_at, Some(Timestamp(1_767_225_600)));
@@ -60,4 +61,49 @@ fn a_broken_status_is_a_warning() {
     let object = with(object, "status.future", json!(1));
     assert_eq!(findings(&object), ["warning status.capacity.cpu quantity"]);
     assert_eq!(claim(&object).capacity.get("memory"), 8 << 30);
+}
+
+const LAUNCH: &str = r#"{"batch":"b-1","size":2,"nodeClass":"default","capacityType":"spot","offerings":[{"instanceType":"c7g.large","zone":"us-east-1b","capacityType":"spot","priceMicroUsdPerHour":31000,"priceEstimated":false}],"labels":{"a":"b"},"pods":["shop/cart-0","shop/cart-1"]}"#;
+
+#[test]
+fn a_claim_before_its_launch_is_what_it_is_launched_by() {
+    let object = with(node_claim(), "status", Value::Null);
+    let object = with(object, "metadata.labels", json!({ "karpenter.sh/nodepool": "default" }));
+    let object = with(object, "spec.requirements", json!([]));
+    let annotations = json!({ "joiner.dev/launch": LAUNCH });
+    let claim = claim(&with(object, "metadata.annotations", annotations));
+    assert_eq!(claim.instance_type.as_deref(), Some("c7g.large"));
+    assert_eq!(claim.zone.as_deref(), Some("us-east-1b"));
+    assert_eq!(claim.capacity_type, Some(CapacityType::Spot));
+    let pods = claim.nominated.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(pods, ["shop/cart-0", "shop/cart-1"]);
+    assert_eq!(claim.launch.map(|launch| (launch.batch, launch.size)), Some(("b-1".to_owned(), 2)));
+}
+
+#[test]
+fn a_launch_request_that_cannot_be_read_is_found() {
+    let annotations = json!({ "joiner.dev/launch": "{\"batch\":" });
+    let object = with(node_claim(), "metadata.annotations", annotations);
+    let path = "metadata.annotations[\"joiner.dev/launch\"]";
+    assert_eq!(findings(&object), [format!("warning {path} launch-request")]);
+    assert_eq!(claim(&object).launch, None);
+}
+
+#[test]
+fn a_claim_tells_how_far_it_has_come_and_how_it_goes() {
+    let conditions = json!([
+        { "type": "Launched", "status": "True" },
+        { "type": "Registered", "status": "True" },
+        { "type": "Initialized", "status": "Unknown" },
+    ]);
+    let object = with(node_claim(), "status.conditions", conditions);
+    let object = with(object, "metadata.uid", json!("u-1"));
+    let object = with(object, "metadata.finalizers", json!(["karpenter.sh/termination"]));
+    let object = with(object, "metadata.deletionTimestamp", json!("2026-01-01T00:00:05Z"));
+    let claim = claim(&with(object, "spec.terminationGracePeriod", json!("1h")));
+    let progress = &claim.progress;
+    assert_eq!((progress.launched, progress.registered, progress.initialized), (true, true, false));
+    assert_eq!((claim.uid.as_str(), claim.finalizer), ("u-1", true));
+    assert_eq!(claim.deletion_at, Some(Timestamp(1_767_225_605)));
+    assert_eq!(claim.termination_grace_period, Some(model::Duration(3600)));
 }

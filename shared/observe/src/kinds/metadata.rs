@@ -1,6 +1,7 @@
 //! `metadata`, which all kinds share.
 
 use crate::wire::{Read, boolean, field, labels, list, required, text, timestamp};
+use model::labels::TERMINATION_FINALIZER;
 use model::pod::Owner;
 use model::{Labels, Timestamp};
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub(crate) struct Metadata {
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) deletion_at: Option<Timestamp>,
     pub(crate) owner: Option<Owner>,
+    /// Whether it carries the finalizer `karpenter.sh/termination`.
+    pub(crate) finalizer: bool,
 }
 
 /// Reads `metadata` of an object.
@@ -43,6 +46,7 @@ fn read_metadata(metadata: &Value) -> Read<Metadata> {
         created_at: field(metadata, "creationTimestamp", timestamp)?,
         deletion_at: field(metadata, "deletionTimestamp", timestamp)?,
         owner: owners.into_iter().flatten().next(),
+        finalizer: list(metadata, "finalizers", text)?.contains(&TERMINATION_FINALIZER),
     })
 }
 

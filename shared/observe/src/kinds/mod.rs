@@ -1,5 +1,6 @@
 //! The core kinds, as far as a decision depends on them.
 
+pub(crate) mod attachment;
 pub(crate) mod metadata;
 pub(crate) mod node;
 pub(crate) mod pod;

@@ -40,7 +40,9 @@ pub(crate) fn bare(metadata: Metadata) -> Node {
         deleting: metadata.deletion_at.is_some(),
         price: None,
         price_estimated: false,
-        ..Node::default()
+        uid: metadata.uid,
+        finalizer: metadata.finalizer,
+        deletion_at: metadata.deletion_at,
     }
 }
 

@@ -10,6 +10,7 @@ use model::{Duration, Pod, PodId, Timestamp};
 use serde_json::Value;
 
 /// A pod, and what of it depends on the snapshot's moment.
+#[derive(Clone, Debug)]
 pub(crate) struct ReadPod {
     pub(crate) pod: Pod,
     /// For how long after its creation it must not be disrupted, if that is bounded.

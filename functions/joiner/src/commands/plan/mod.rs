@@ -3,8 +3,9 @@
 mod causes;
 mod document;
 mod table;
-mod yaml;
+pub(crate) mod yaml;
 
+use super::input::Input;
 use super::style::Style;
 use anyhow::{Context, bail};
 use catalog::Catalog;
@@ -16,15 +17,21 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Decide what nodes a cluster's dump needs.
+/// The first bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Decide what nodes a cluster needs.
 ///
-/// Reads what `kubectl get -o yaml` (or json) prints, or plain manifests, and prints the nodes to launch for the pods
-/// that wait, where other pods go, what stays unschedulable and why, the cost, and a lower bound of it. Nothing is changed.
+/// Reads the cluster of the current kubeconfig context, or with -f what `kubectl get -o yaml` (or json) prints or plain manifests,
+/// and prints the nodes to launch for the pods that wait, where other pods go, what stays unschedulable and why, the cost,
+/// and a lower bound of it. Nothing is changed.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A file to read (YAML or JSON, also gzip); - is standard input
-    #[arg(short, long = "file", value_name = "FILE", required = true, num_args = 1..)]
-    file: Vec<PathBuf>,
+    #[command(flatten)]
+    input: Input,
+    /// Plan exactly this snapshot (JSON, plain or gzip), as a function keeps one of each turn
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "context", "kubeconfig", "region", "catalog"])]
+    snapshot: Option<PathBuf>,
     /// The region, if the nodes do not tell it
     #[arg(long)]
     region: Option<String>,
@@ -89,9 +96,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let catalog = read_catalog(arguments.catalog.as_deref())?;
-    let options = DumpOptions { region: arguments.region.clone(), ..DumpOptions::default() };
-    let dump = observe::read_dump(&arguments.file, &catalog, &options)?;
+    let dump = match &arguments.snapshot {
+        Some(file) => read_snapshot(file)?,
+        None => read_objects(arguments)?,
+    };
     if dump.objects == 0 {
         let cause = dump.findings.iter().find(|finding| finding.place.is_some());
         let cause = cause.map(|finding| format!(": {finding}")).unwrap_or_default();
@@ -105,6 +113,26 @@ fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<Exi
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn read_objects(arguments: &Arguments) -> anyhow::Result<Dump> {
+    let catalog = read_catalog(arguments.catalog.as_deref())?;
+    let options = DumpOptions { region: arguments.region.clone(), ..DumpOptions::default() };
+    arguments.input.read(&catalog, &options, true)
+}
+
+/// A snapshot needs no reading: what was odd about its objects was told when it was made.
+fn read_snapshot(file: &Path) -> anyhow::Result<Dump> {
+    let name = file.display();
+    let bytes = std::fs::read(file).with_context(|| format!("{name} cannot be read"))?;
+    let read: Box<dyn std::io::Read> = match bytes.starts_with(&GZIP) {
+        true => Box::new(std::io::BufReader::new(flate2::read::MultiGzDecoder::new(&bytes[..]))),
+        false => Box::new(&bytes[..]),
+    };
+    let snapshot = serde_json::from_reader::<_, Snapshot>(read);
+    let snapshot = snapshot.with_context(|| format!("{name} is not a snapshot"))?;
+    let objects = snapshot.pods.len() + snapshot.nodes.len() + snapshot.node_pools.len();
+    Ok(Dump { snapshot, objects: objects.max(1), ..Dump::default() })
 }
 
 fn read_catalog(file: Option<&Path>) -> anyhow::Result<Catalog> {

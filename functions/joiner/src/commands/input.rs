@@ -1,0 +1,67 @@
+//! Where the objects come from: files, or the cluster of a kubeconfig.
+
+use std::path::PathBuf;
+
+#[cfg(feature = "live")]
+use anyhow::Result;
+#[cfg(not(feature = "live"))]
+use anyhow::{Result, bail};
+use catalog::Catalog;
+use observe::{Dump, DumpOptions, read_dump};
+
+/// The files or the cluster to read.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Input {
+    /// Files to read instead of the cluster (YAML or JSON, also gzip); - is standard input
+    #[arg(short = 'f', long = "file", value_name = "FILE", num_args = 1..)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+/// The cluster to read, as kubectl names it.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ClusterArguments {
+    /// The kubeconfig context of the cluster; the current one if it is not given
+    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig file; $KUBECONFIG or ~/.kube/config if it is not given
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+impl Input {
+    /// Reads the files, or the cluster where none are named. `all_pods` asks for running pods even if nothing seems to need them.
+    pub(crate) fn read(
+        &self,
+        catalog: &Catalog,
+        options: &DumpOptions,
+        all_pods: bool,
+    ) -> Result<Dump> {
+        if self.is_cluster() {
+            return self.read_cluster(catalog, options, all_pods);
+        }
+        Ok(read_dump(&self.files, catalog, options)?)
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    #[cfg(feature = "live")]
+    fn read_cluster(
+        &self,
+        catalog: &Catalog,
+        options: &DumpOptions,
+        all_pods: bool,
+    ) -> Result<Dump> {
+        super::cluster::read(&self.cluster, catalog, options, all_pods)
+    }
+
+    #[cfg(not(feature = "live"))]
+    fn read_cluster(&self, _: &Catalog, _: &DumpOptions, _: bool) -> Result<Dump> {
+        bail!(
+            "this build reads no clusters; name files with -f, or install joiner with its feature `live`"
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! A whole turn's reading: the cluster, then what AWS has for it, in one picture.
+
+use crate::cloud::{self, Ask, CloudReadError, CloudReader, CloudReading, Facts, UnavailableOfferings};
+use crate::cluster::{ClusterReadError, ClusterReader, ClusterReading, ConfigMapName, Scope};
+use crate::{DumpOptions, live};
+use model::node_class::{ClusterFacts, KubeletSettings, ResolvedNodeClass};
+use model::{NodeClassSpec, Snapshot, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Facts are written anew at most so often, in seconds: most of them change every few minutes and matter little.
+const KEEP_FACTS_EVERY_S: i64 = 600;
+
+/// What is read, and where.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The EKS cluster.
+    pub cluster_name: String,
+    /// Whether the price list cannot be reached.
+    pub isolated_vpc: bool,
+    /// Settings that change what pods may use of a node.
+    pub settings: catalog::Settings,
+    /// The namespace of Joiner's own ConfigMaps.
+    pub namespace: String,
+    /// The ConfigMap of what changes slowly.
+    pub facts_config_map: String,
+    /// The ConfigMap of offerings without capacity.
+    pub offerings_config_map: String,
+    /// Whether types, offerings and prices may be read anew.
+    pub refresh_market: bool,
+}
+
+/// Why nothing can be decided.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserverError {
+    /// Claims, nodes or pods.
+    #[error(transparent)]
+    Cluster(#[from] ClusterReadError),
+    /// Instances, or the cluster itself.
+    #[error(transparent)]
+    Cloud(#[from] CloudReadError),
+}
+
+/// What was observed.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// The picture that is planned on.
+    pub snapshot: Snapshot,
+    /// Node classes by name, with what was found for them.
+    pub classes: BTreeMap<String, ResolvedNodeClass>,
+    /// Kubelet settings of pools that hold them.
+    pub pool_kubelets: BTreeMap<String, KubeletSettings>,
+    /// Pools and node classes as they were read.
+    pub objects: Vec<Value>,
+    /// The cluster.
+    pub cluster: ClusterFacts,
+    /// What is odd.
+    pub findings: Vec<String>,
+    /// What stands for itself from an earlier time.
+    pub stale: Vec<String>,
+    /// Calls and bytes by source; bytes of AWS's answers are not counted.
+    pub traffic: BTreeMap<&'static str, (u64, u64)>,
+    /// The facts to keep, if it is time.
+    pub facts_to_keep: Option<BTreeMap<String, String>>,
+}
+
+/// Reads the cluster and AWS, and keeps what it read as a hint for the next turn.
+pub struct Observer {
+    cluster: ClusterReader,
+    cloud: CloudReader,
+    sources: Sources,
+    facts: Option<Facts>,
+    kept: Option<(Timestamp, BTreeMap<String, String>)>,
+}
+
+impl Observer {
+    /// An observer that knows nothing yet.
+    pub fn new(cluster: ClusterReader, cloud: CloudReader, sources: Sources) -> Self {
+        Self { cluster, cloud, sources, facts: None, kept: None }
+    }
+
+    /// Whether types, offerings and prices may be read anew from now on.
+    pub fn refresh_market(&mut self, allowed: bool) {
+        self.sources.refresh_market = allowed;
+    }
+
+    /// Observes once.
+    ///
+    /// # Errors
+    /// If claims, nodes, pods, instances, or (never yet read) the cluster's facts cannot be read.
+    pub async fn observe(&mut self) -> Result<Observation, ObserverError> {
+        let reading = self.cluster.read(&self.scope()).await?;
+        let now = reading.now;
+        let mut findings = self.recall(&reading);
+        let cluster = self.cloud.cluster(&self.sources.cluster_name, now).await?;
+        let specs = specs(&reading.classes);
+        let mut facts = self.facts.take().unwrap_or_default();
+        let ask = Ask {
+            now,
+            cluster: &cluster,
+            classes: &specs,
+            refresh_market: self.sources.refresh_market,
+            isolated_vpc: self.sources.isolated_vpc,
+        };
+        let cloud = self.cloud.read(&ask, &mut facts).await;
+        let facts_to_keep = self.facts_to_keep(&facts, now);
+        self.facts = Some(facts);
+        let cloud = cloud?;
+        let unavailable = self.unavailable(&reading, &mut findings);
+        let mut seen = self.together(reading, cloud, cluster, &unavailable);
+        seen.findings.append(&mut findings);
+        seen.facts_to_keep = facts_to_keep;
+        Ok(seen)
+    }
+
+    fn scope(&self) -> Scope {
+        let named = |name: &String| ConfigMapName {
+            namespace: self.sources.namespace.clone(),
+            name: name.clone(),
+        };
+        // Facts are needed once: from then on they are in memory.
+        let facts = self.facts.is_none().then_some(&self.sources.facts_config_map);
+        let config_maps = facts.into_iter().chain([&self.sources.offerings_config_map]).map(named);
+        Scope { all_pods: false, config_maps: config_maps.collect() }
+    }
+
+    fn data<'a>(&self, reading: &'a ClusterReading, name: &str) -> Option<&'a BTreeMap<String, String>> {
+        let namespace = self.sources.namespace.clone();
+        reading.config_maps.get(&ConfigMapName { namespace, name: name.to_owned() })
+    }
+
+    /// Takes up what an earlier function knew.
+    fn recall(&mut self, reading: &ClusterReading) -> Vec<String> {
+        if self.facts.is_some() {
+            return Vec::new();
+        }
+        let data = self.data(reading, &self.sources.facts_config_map).cloned();
+        let (facts, findings) = data.as_ref().map(Facts::from_config_map_data).unwrap_or_default();
+        self.kept = data.map(|data| (reading.now, data));
+        self.facts = Some(facts);
+        findings
+    }
+
+    fn facts_to_keep(&mut self, facts: &Facts, now: Timestamp) -> Option<BTreeMap<String, String>> {
+        let recent = |(at, _): &(Timestamp, _)| now.since(*at).0 < KEEP_FACTS_EVERY_S;
+        if self.kept.as_ref().is_some_and(recent) {
+            return None;
+        }
+        let data = facts.to_config_map_data();
+        let same = self.kept.as_ref().is_some_and(|(_, kept)| *kept == data);
+        self.kept = Some((now, data.clone()));
+        (!same).then_some(data)
+    }
+
+    fn unavailable(&self, reading: &ClusterReading, findings: &mut Vec<String>) -> UnavailableOfferings {
+        let data = self.data(reading, &self.sources.offerings_config_map);
+        let (unavailable, odd) =
+            data.map(UnavailableOfferings::from_config_map_data).unwrap_or_default();
+        findings.extend(odd);
+        unavailable
+    }
+
+    fn together(
+        &self,
+        reading: ClusterReading,
+        cloud: CloudReading,
+        cluster: ClusterFacts,
+        unavailable: &UnavailableOfferings,
+    ) -> Observation {
+        let objects = reading.classes.clone();
+        let now = reading.now;
+        let calls = cloud.calls.values().map(|count| u64::from(*count)).sum();
+        let classes = cloud.classes.into_iter().map(|class| (class.spec.name.clone(), class));
+        let classes = classes.collect::<BTreeMap<_, _>>();
+        let options = DumpOptions {
+            region: Some(cluster.region.clone()),
+            now: Some(now),
+            settings: self.sources.settings,
+        };
+        let seen = live::assemble_with(reading, &cloud.catalog, &options, &|class| {
+            if let Some(resolved) = classes.get(&class.name) {
+                cloud::apply(resolved, class);
+            }
+        });
+        let mut snapshot = seen.snapshot;
+        for types in snapshot.instance_types.values_mut() {
+            unavailable.apply(types, now);
+        }
+        expect(&mut snapshot);
+        snapshot.instances = Some(cloud.instances);
+        let of_cluster = seen.stale.iter().map(|stale| format!("{}: {}", stale.kind, stale.error));
+        let of_cloud = cloud.stale.iter().map(|stale| format!("{}: {}", stale.what, stale.error));
+        Observation {
+            snapshot,
+            classes,
+            pool_kubelets: pool_kubelets(&objects),
+            objects,
+            cluster,
+            findings: seen.findings.iter().map(ToString::to_string).collect(),
+            stale: of_cluster.chain(of_cloud).collect(),
+            traffic: [
+                ("cluster", (seen.traffic.calls, seen.traffic.bytes)),
+                ("aws", (calls, 0)),
+            ]
+            .into(),
+            facts_to_keep: None,
+        }
+    }
+}
+
+/// Claims that have no instance yet count with what their first offering will have.
+fn expect(snapshot: &mut Snapshot) {
+    let pools = &snapshot.node_pools;
+    for claim in snapshot.node_claims.iter_mut().filter(|claim| claim.allocatable.is_empty()) {
+        let pool = pools.iter().find(|pool| pool.name == claim.pool);
+        let types = pool.and_then(|pool| snapshot.instance_types.get(&pool.instance_types));
+        let named = |known: &&model::InstanceType| Some(known.name.as_str()) == claim.instance_type.as_deref();
+        if let Some(known) = types.and_then(|types| types.iter().find(named)) {
+            claim.allocatable = known.allocatable.clone();
+            claim.capacity = known.capacity.clone();
+            for (key, value) in &known.labels {
+                claim.labels.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+}
+
+fn specs(objects: &[Value]) -> Vec<Arc<NodeClassSpec>> {
+    objects.iter().filter_map(api::node_class_spec).map(Arc::new).collect()
+}
+
+fn pool_kubelets(objects: &[Value]) -> BTreeMap<String, KubeletSettings> {
+    let named = |object: &Value| {
+        let name = object["metadata"]["name"].as_str()?.to_owned();
+        Some((name, api::pool_kubelet(object)?))
+    };
+    objects.iter().filter_map(named).collect()
+}
