@@ -10,7 +10,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 # How long a process may take to end by itself, in seconds.
-GRACE_S = 5
+GRACE_S = 1.5
 
 
 class StartError(Exception):
