@@ -7,6 +7,7 @@ from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.ec2 import utils
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.responses import EC2Response
 from moto.ec2.responses.instances import InstanceResponse
@@ -59,7 +60,7 @@ def like(value, patterns: list[str]) -> bool:
 
 
 def matches(instance, filters: dict[str, list[str]]) -> bool:
-    tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+    tags = instance.ec2_backend.tags.get(instance.id, {})
     for name, patterns in filters.items():
         if name.startswith("tag:"):
             value = tags.get(name[4:])
@@ -90,8 +91,14 @@ def page(response, items: list, size: int, least: int = 1) -> tuple[list, str | 
     return items[start:end], str(end) if end < len(items) else None
 
 
+def get_tags(resource) -> list[dict[str, str]]:
+    """moto's own looks through the tags of all resources, which takes seconds for a thousand instances."""
+    return [{"key": key, "value": value} for key, value in resource.ec2_backend.tags.get(resource.id, {}).items()]
+
+
 def install(prices: Prices, reservations: list[dict]) -> None:
     utils.passes_filter_dict = matches
+    TaggedEC2Resource.get_tags = get_tags
     types = InstanceResponse.describe_instance_types
     create_template = LaunchTemplates.create_launch_template
 

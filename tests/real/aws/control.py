@@ -5,7 +5,8 @@ GET    health                        200 once the account is seeded
 POST   reset                         all as at the start: state, faults, log, enforcement
 POST   faults      {action, code, …} adds a fault (faults.Fault has the fields); DELETE forgets all; GET lists
 GET    calls?since=N                 all calls from number N on; `calls/count` by action; DELETE forgets all
-GET    instances                     all instances with what a kubelet needs: user data, tags, addresses
+GET    instances                     all instances with what a kubelet needs: user data, tags, addresses; `instance?id=` one
+GET    states                        state and launch time (seconds since 1970) of all instances, by id
 GET    types                         instance types with vCPUs, memory and accelerators
 POST   interrupt   {instance}        marks a spot instance for termination; answers the event that EC2 would send
 POST   terminate   {instance}        ends an instance as EC2 does by itself, without a call that is counted
@@ -64,6 +65,8 @@ class Control:
             ("GET", "calls/count"): lambda: self.calls.counts(),
             ("DELETE", "calls"): lambda: self.calls.clear(),
             ("GET", "instances"): lambda: [described(each) for each in self.ec2.all_instances()],
+            ("GET", "instance"): lambda: described(self.instance(options["id"])),
+            ("GET", "states"): lambda: {i.id: [i.state, i.launch_time.timestamp()] for i in self.ec2.all_instances()},
             ("GET", "types"): lambda: types(),
             ("POST", "interrupt"): lambda: self.interrupt(request["instance"]),
             ("POST", "terminate"): lambda: self.terminate(request["instance"]),
@@ -133,7 +136,8 @@ class Control:
         }
 
     def set_subnet(self, subnet_id: str, available: int) -> None:
-        self.ec2.get_subnet(subnet_id)._available_ip_addresses = available + used(self.ec2, subnet_id)
+        subnet = self.ec2.get_subnet(subnet_id)
+        subnet._available_ip_addresses += available - subnet.available_ip_address_count
 
     def secret(self, key: str) -> str | None:
         """The secret of an access key; those that nobody made are the emulators' own, which all share one."""
@@ -156,11 +160,6 @@ class Control:
         return {"enforced": sorted(principals)}
 
 
-def used(ec2, subnet_id: str) -> int:
-    subnet = ec2.get_subnet(subnet_id)
-    return subnet._available_ip_addresses - subnet.available_ip_addresses
-
-
 def described(instance) -> dict:
     return {
         "id": instance.id,
@@ -175,7 +174,9 @@ def described(instance) -> dict:
         "privateDns": instance.private_dns_name,
         "launchTime": instance.launch_time.timestamp(),
         "userData": str(instance.user_data or ""),
-        "tags": {tag["key"]: tag["value"] for tag in instance.get_tags()},
+        "zoneId": instance.ec2_backend.get_subnet(instance.subnet_id).availability_zone_id,
+        "diskGib": max((volume.size for _, volume in instance.get_block_device_mapping), default=0),
+        "tags": dict(instance.ec2_backend.tags.get(instance.id, {})),
     }
 
 

@@ -193,7 +193,7 @@ class FleetMaker:
             refuse(refusal.code, refusal.message)
             return []
         granted, fault = self.faults.of_offering(offer.instance_type, offer.zone, offer.lifecycle, count)
-        granted = min(granted, offer.subnet.available_ip_addresses)
+        granted = min(granted, offer.subnet.available_ip_address_count)
         if fault:
             refuse(fault.code, fault.message)
         elif granted < count:
@@ -276,6 +276,9 @@ def run(backend, parameters: dict, fleet: Fleet, offer: Offer, count: int) -> li
     )
     profile = data.get("IamInstanceProfile")
     for instance in reservation.instances:
+        # Else the address stays taken when the instance has gone.
+        for interface in instance.nics.values():
+            interface.delete_on_termination = True
         if profile:
             backend.associate_iam_instance_profile(
                 instance_id=instance.id,

@@ -94,6 +94,10 @@ class GapFiller:
         chunks = application(environ, take)
         content = b"".join(chunks)
         getattr(chunks, "close", lambda: None)()
+        if service == "ec2" and taken["status"].startswith("403"):
+            # The code that EC2 alone gives, which moto does not.
+            content = content.replace(b"<Code>AccessDenied</Code>", b"<Code>UnauthorizedOperation</Code>")
+            taken["headers"] = header_list(content, "text/xml")
         return taken["status"], taken["headers"], content
 
     def fail(self, fault: Fault, service: str, environ, start_response):

@@ -16,7 +16,8 @@ NAMESPACES = ["joiner"]
 
 
 class ControlPlane:
-    def __init__(self, state: Path, binaries: Path, kubectl: str):
+    def __init__(self, state: Path, binaries: Path, kubectl: str, grace_s: int):
+        self.grace_s = grace_s
         self.state = state
         self.binaries = binaries
         self.kubectl = kubectl
@@ -138,8 +139,8 @@ class ControlPlane:
             f"--root-ca-file={self.authority.file}",
             f"--service-account-private-key-file={self.certificate('service-accounts.key')}",
             # A node's silence is noticed within a test's patience; EKS waits 40 s.
-            "--node-monitor-grace-period=12s",
-            "--node-monitor-period=2s",
+            f"--node-monitor-grace-period={self.grace_s}s",
+            "--node-monitor-period=1s",
         ]
         processes.start("kube-controller-manager", manager)
         scheduler = [
@@ -161,6 +162,15 @@ class ControlPlane:
 
     def ready(self) -> bool:
         return self.open("/readyz") == b"ok"
+
+    def serves_definitions(self) -> bool:
+        """Whether all kinds that were defined can be listed: at first each answers 429 for a moment."""
+        kinds = json.loads(self.open("/apis/apiextensions.k8s.io/v1/customresourcedefinitions"))["items"]
+        for kind in kinds:
+            spec = kind["spec"]
+            for version in (each["name"] for each in spec["versions"] if each["served"]):
+                self.open(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}?limit=1")
+        return True
 
     def namespace_ready(self, name: str) -> bool:
         """Whether pods can be made in it: each needs the namespace's default account."""

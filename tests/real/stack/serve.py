@@ -97,7 +97,7 @@ class Stack:
         control_plane = None
         definitions: list[Path] = []
         if "control-plane" in self.parts:
-            control_plane = ControlPlane(self.state, self.options.control_plane, self.options.kubectl)
+            control_plane = ControlPlane(self.state, self.options.control_plane, self.options.kubectl, self.options.grace)
             # Made while etcd and the API server start.
             maker = threading.Thread(target=lambda: definitions.append(self.definitions()))
             maker.start()
@@ -113,6 +113,7 @@ class Stack:
             control_plane.make_namespaces()
             maker.join()
             control_plane.apply(*[path for path in definitions if path], *self.manifests())
+            self.processes.wait("the custom resources", control_plane.serves_definitions)
             for name in ("default", "joiner"):
                 self.processes.wait(f"namespace {name}", lambda name=name: control_plane.namespace_ready(name))
         if "aws" in self.parts:
@@ -179,8 +180,8 @@ class Stack:
 
     def start_kubelets(self) -> None:
         command = [sys.executable, REAL / "kubelets.py", "--kubeconfig", self.state / "kubelets.kubeconfig"]
-        command += ["--instances", f"{self.aws}/joiner/instances", "--cluster", self.options.cluster]
-        command += ["--boot", self.options.boot, "--region", REGION]
+        command += ["--control", f"{self.aws}/joiner", "--cluster", self.options.cluster]
+        command += ["--boot", self.options.boot, "--region", REGION, "--lease", self.options.grace / 4]
         self.processes.start("kubelets", command, cwd=REAL)
 
     def write_environment(self, control_plane: ControlPlane | None) -> None:
