@@ -59,7 +59,8 @@ def serve(options) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         processes.stop()
         (state / "ready").unlink(missing_ok=True)
-        shutil.rmtree(state / "etcd", ignore_errors=True)
+        for name in ("etcd", "tmp"):
+            shutil.rmtree(state / name, ignore_errors=True)
     return 0
 
 
@@ -175,7 +176,15 @@ class Stack:
             "GATEWAY_PORT": str(self.flow_port),
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
+            # Both would listen on every address of the machine, and two stacks on one port.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            # What functions unpack to goes with the stack.
+            "TMPDIR": str(self.state / "tmp"),
+            "S3_DATA_DIR": str(self.state / "tmp" / "s3"),
+            "LOG_LEVEL": "INFO",
         }
+        (self.state / "tmp").mkdir(exist_ok=True)
         self.processes.start("ministack", [sys.executable, "-m", "ministack"], environment)
 
     def start_kubelets(self) -> None:
