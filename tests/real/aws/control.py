@@ -66,7 +66,7 @@ class Control:
             ("DELETE", "calls"): lambda: self.calls.clear(),
             ("GET", "instances"): lambda: [described(each) for each in self.ec2.all_instances()],
             ("GET", "instance"): lambda: described(self.instance(options["id"])),
-            ("GET", "states"): lambda: {i.id: [i.state, i.launch_time.timestamp()] for i in self.ec2.all_instances()},
+            ("GET", "states"): lambda: self.states(),
             ("GET", "types"): lambda: types(),
             ("POST", "interrupt"): lambda: self.interrupt(request["instance"]),
             ("POST", "terminate"): lambda: self.terminate(request["instance"]),
@@ -104,6 +104,11 @@ class Control:
         for fault in faults:
             self.faults.add(fault)
         return {"added": len(faults)}
+
+    def states(self) -> dict:
+        # Not in the middle of a launch, when instances have no volumes yet.
+        with self.fleets.lock:
+            return {i.id: [i.state, i.launch_time.timestamp()] for i in self.ec2.all_instances()}
 
     def instance(self, instance_id: str):
         found = self.ec2.get_instance_by_id(instance_id)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .serve import PARTS, serve
 
-START_S = 120
+# Generous: the definitions may have to be compiled first. A part that ends is noticed at once.
+START_S = 900
 
 
 def main() -> int:
