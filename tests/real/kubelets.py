@@ -9,7 +9,6 @@ Each thing that happens is a line of JSON on standard output.
 import argparse
 import base64
 import json
-import math
 import sys
 import tempfile
 import threading
@@ -23,14 +22,12 @@ from pathlib import Path
 import urllib3
 
 import user_data
+from objects import conditions, is_ready, node, running
 
 WORKERS = 12
+HEARTS = 4
 # Between a pod's deletion and its end, as if its containers took that long.
 STOP_S = 0.3
-MIB = 1 << 20
-VERSION = "v1.35.4-eks-1a2b3c4"
-# What firmware and kernel take of a machine's memory; Karpenter assumes 7.5 %.
-OVERHEAD = 0.065
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -51,7 +48,7 @@ class Api:
             return str(path)
 
         self.pool = urllib3.PoolManager(
-            maxsize=WORKERS + 4,
+            maxsize=WORKERS + HEARTS + 4,
             block=False,
             ca_certs=file("ca.crt", cluster["certificate-authority-data"]),
             cert_file=file("client.crt", user["client-certificate-data"]),
@@ -78,10 +75,6 @@ class Api:
             answer.close()
 
 
-def now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def tell(event: str, **facts) -> None:
     print(json.dumps({"time": round(time.time(), 3), "event": event} | facts), flush=True)
 
@@ -92,8 +85,9 @@ class Kubelet:
 
     instance: dict
     boots_at: float
-    # booting, joining, ready, stopped, or broken (its user data will never make it a node)
+    # booting, joining, registered, ready, stopped, or broken (its user data will never make it a node)
     phase: str = "booting"
+    ready_at: float = 0
     lease_due: float = 0
     address: int = 0
     waiting: list = field(default_factory=list)
@@ -110,162 +104,13 @@ class Kubelet:
         return f"100.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
 
 
-def cpu_reserved(cores: int) -> int:
-    """EKS's own reservation in milli-CPU: 6 % of the first core, 1 % of the second, 0.5 % of two, 0.25 % of the rest."""
-    parts = [(1, 60.0), (1, 10.0), (2, 5.0), (math.inf, 2.5)]
-    total, left = 0.0, cores
-    for count, each in parts:
-        taken = min(left, count)
-        total += taken * each
-        left -= taken
-    return int(total)
-
-
-def amount(text: str, unit: int) -> int:
-    """A sum of Kubernetes quantities, in units of `unit` (milli for CPU, bytes for memory)."""
-    suffixes = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "k": 10**3, "M": 10**6, "G": 10**9}
-    total = 0.0
-    for each in str(text).split():
-        suffix = next((s for s in suffixes if each.endswith(s)), "")
-        if each.endswith("m"):
-            total += float(each[:-1]) / 1000 * unit
-        else:
-            total += float(each.removesuffix(suffix)) * suffixes.get(suffix, 1) * unit
-    return int(total)
-
-
-def resources(machine: dict, settings: user_data.Settings, disk_gib: int) -> tuple[dict, dict]:
-    """Capacity and allocatable."""
-    pods = settings.max_pods or machine["interfaces"] * (machine["addresses"] - 1) + 2
-    cpu, memory, disk = machine["vcpu"] * 1000, int(machine["memoryMib"] * (1 - OVERHEAD)) * MIB, disk_gib << 30
-    reserved = settings.reserved
-    cpu_kept = amount(reserved["cpu"], 1000) if "cpu" in reserved else cpu_reserved(machine["vcpu"])
-    memory_kept = amount(reserved["memory"], 1) if "memory" in reserved else (11 * pods + 255) * MIB
-    eviction = settings.eviction.get("memory.available", "100Mi")
-    eviction = memory * float(eviction[:-1]) / 100 if eviction.endswith("%") else amount(eviction, 1)
-    disk_kept = amount(reserved.get("ephemeral-storage", "1Gi"), 1) + disk // 10
-    extended = {name: str(count) for name, count in machine["accelerators"].items()}
-
-    def described(cpu_m: int, memory_bytes: int, disk_bytes: int) -> dict:
-        return extended | {
-            "cpu": f"{cpu_m}m",
-            "memory": f"{memory_bytes // 1024}Ki",
-            "ephemeral-storage": f"{disk_bytes // 1024}Ki",
-            "pods": str(pods),
-            "hugepages-1Gi": "0",
-            "hugepages-2Mi": "0",
-        }
-
-    return described(cpu, memory, disk), described(cpu - cpu_kept, int(memory - memory_kept - eviction), disk - disk_kept)
-
-
-def condition(kind: str, status: bool, reason: str) -> dict:
-    return {
-        "type": kind,
-        "status": str(status),
-        "reason": reason,
-        "message": reason,
-        "lastHeartbeatTime": now(),
-        "lastTransitionTime": now(),
-    }
-
-
-def conditions(ready: bool) -> list[dict]:
-    return [
-        condition("Ready", ready, "KubeletReady" if ready else "KubeletNotReady"),
-        condition("MemoryPressure", False, "KubeletHasSufficientMemory"),
-        condition("DiskPressure", False, "KubeletHasNoDiskPressure"),
-        condition("PIDPressure", False, "KubeletHasSufficientPID"),
-    ]
-
-
-def node(kubelet: Kubelet, settings: user_data.Settings, machine: dict, region: str) -> dict:
-    instance = kubelet.instance
-    os = "windows" if instance["imageName"].startswith("Windows") else "linux"
-    labels = settings.labels | {
-        "kubernetes.io/arch": machine["arch"],
-        "kubernetes.io/os": os,
-        "kubernetes.io/hostname": kubelet.node,
-        "node.kubernetes.io/instance-type": instance["type"],
-        "topology.kubernetes.io/region": region,
-        "topology.kubernetes.io/zone": instance["zone"],
-        "topology.k8s.aws/zone-id": instance["zoneId"],
-    }
-    capacity, allocatable = resources(machine, settings, instance["diskGib"])
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": kubelet.node, "labels": labels},
-        "spec": {
-            "providerID": f"aws:///{instance['zone']}/{instance['id']}",
-            "taints": settings.taints,
-        },
-        "status": {
-            "capacity": capacity,
-            "allocatable": allocatable,
-            "conditions": conditions(False),
-            "addresses": [
-                {"type": "InternalIP", "address": instance["privateIp"]},
-                {"type": "Hostname", "address": kubelet.node},
-                {"type": "InternalDNS", "address": kubelet.node},
-            ],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
-            "nodeInfo": {
-                "architecture": machine["arch"],
-                "operatingSystem": os,
-                "osImage": instance["imageName"],
-                "kubeletVersion": VERSION,
-                "kubeProxyVersion": "",
-                "containerRuntimeVersion": "containerd://2.1.0",
-                "kernelVersion": "6.12.0",
-                "machineID": instance["id"],
-                "systemUUID": instance["id"],
-                "bootID": instance["id"],
-            },
-        },
-    }
-
-
-def running(pod: dict, address: str, host: str) -> dict:
-    """The status of a pod all of whose containers run."""
-    time_, spec = now(), pod["spec"]
-
-    def container(each: dict, state: dict) -> dict:
-        return {
-            "name": each["name"],
-            "image": each["image"],
-            "imageID": each["image"],
-            "containerID": f"containerd://{pod['metadata']['uid']}-{each['name']}",
-            "ready": True,
-            "started": True,
-            "restartCount": 0,
-            "state": state,
-        }
-
-    done = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": time_, "finishedAt": time_}}
-    going = {"running": {"startedAt": time_}}
-    first = [(each, going if each.get("restartPolicy") == "Always" else done) for each in spec.get("initContainers", [])]
-    kinds = ["Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers"]
-    status = {
-        "phase": "Running",
-        "hostIP": host,
-        "hostIPs": [{"ip": host}],
-        "podIP": address,
-        "podIPs": [{"ip": address}],
-        "startTime": time_,
-        "conditions": [{"type": kind, "status": "True", "lastTransitionTime": time_} for kind in kinds],
-        "containerStatuses": [container(each, going) for each in spec["containers"]],
-    }
-    if first:
-        status["initContainerStatuses"] = [container(each, state) for each, state in first]
-    return {"status": status}
-
-
 class Kubelets:
     def __init__(self, options):
         self.options = options
         self.api = Api(options.kubeconfig)
         self.pool = ThreadPoolExecutor(WORKERS)
+        # A lease must not wait behind hundreds of nodes that join.
+        self.heartbeats = ThreadPoolExecutor(HEARTS)
         self.by_id: dict[str, Kubelet] = {}
         self.by_node: dict[str, Kubelet] = {}
         self.started: set[str] = set()
@@ -280,6 +125,7 @@ class Kubelets:
     def run(self) -> None:
         self.machines = self.fetch("types")
         threading.Thread(target=self.follow_pods, daemon=True).start()
+        threading.Thread(target=self.follow_nodes, daemon=True).start()
         tell("started", types=len(self.machines))
         lifecycle_due = 0.0
         while True:
@@ -310,9 +156,12 @@ class Kubelets:
             if kubelet.phase == "booting" and at >= kubelet.boots_at:
                 kubelet.phase = "joining"
                 self.pool.submit(self.guarded, self.join, kubelet)
+            elif kubelet.phase == "registered" and at >= kubelet.ready_at:
+                kubelet.phase = "readying"
+                self.heartbeats.submit(self.guarded, self.make_ready, kubelet)
             elif kubelet.phase == "ready" and at >= kubelet.lease_due:
                 kubelet.lease_due = at + self.options.lease
-                self.pool.submit(self.guarded, self.renew, kubelet)
+                self.heartbeats.submit(self.guarded, self.renew, kubelet)
         with self.lock:
             due = [each for each in self.stopping if each[0] <= at]
             self.stopping = [each for each in self.stopping if each[0] > at]
@@ -344,7 +193,7 @@ class Kubelets:
             kubelet.phase = "broken"
             tell("broken", instance=instance["id"], error=str(error))
             return
-        body = node(kubelet, settings, self.machines[instance["type"]], self.options.region)
+        body = node(kubelet.instance, settings, self.machines[instance["type"]], self.options.region)
         status, answer = self.api.call("POST", "/api/v1/nodes", body)
         if status == 409:
             self.take_over(kubelet, body)
@@ -354,17 +203,23 @@ class Kubelets:
             return
         tell("registered", instance=instance["id"], node=kubelet.node)
         self.create_lease(kubelet)
-        if self.options.not_ready:
-            time.sleep(self.options.not_ready)
-        patch = {"status": {"conditions": conditions(True)}}
-        self.api.call("PATCH", f"/api/v1/nodes/{kubelet.node}/status", patch, STRATEGIC)
-        tell("ready", instance=instance["id"], node=kubelet.node)
+        kubelet.ready_at = time.time() + self.options.not_ready
+        if kubelet.phase == "joining":
+            kubelet.phase = "registered"
+
+    def make_ready(self, kubelet: Kubelet) -> None:
+        self.patch_ready(kubelet)
+        tell("ready", instance=kubelet.instance["id"], node=kubelet.node)
         with kubelet.lock:
-            if kubelet.phase == "joining":
+            if kubelet.phase == "readying":
                 kubelet.phase = "ready"
             waiting, kubelet.waiting = kubelet.waiting, []
         for pod in waiting:
             self.pool.submit(self.guarded, self.start_pod, kubelet, pod)
+
+    def patch_ready(self, kubelet: Kubelet) -> None:
+        patch = {"status": {"conditions": conditions(True)}}
+        self.api.call("PATCH", f"/api/v1/nodes/{kubelet.node}/status", patch, STRATEGIC)
 
     def take_over(self, kubelet: Kubelet, body: dict) -> None:
         """A node of that name is there already: its kubelet was restarted, or someone made the object first."""
@@ -395,25 +250,42 @@ class Kubelets:
                 self.create_lease(kubelet)
 
     def follow_pods(self) -> None:
-        """Lists and watches the pods that are bound to any node, for ever."""
-        selector = "fieldSelector=spec.nodeName!%3D"
+        """The pods that are bound to any node."""
+
+        def gone(pod: dict) -> None:
+            self.started.discard(pod["metadata"]["uid"])
+
+        self.follow("/api/v1/pods", "fieldSelector=spec.nodeName!%3D", self.see, gone)
+
+    def follow_nodes(self) -> None:
+        """Says again that a node is ready if it was given up: a kubelet posts its status where that differs."""
+
+        def see(found: dict) -> None:
+            kubelet = self.by_node.get(found["metadata"]["name"])
+            if kubelet and kubelet.phase == "ready" and not is_ready(found):
+                self.heartbeats.submit(self.guarded, self.patch_ready, kubelet)
+
+        self.follow("/api/v1/nodes", "", see, lambda _: None)
+
+    def follow(self, path: str, selector: str, see, gone) -> None:
+        """Lists and watches, for ever."""
         while True:
             try:
                 version, token = "", ""
                 while True:
-                    path = f"/api/v1/pods?{selector}&limit=1000" + (f"&continue={token}" if token else "")
-                    _, page = self.api.call("GET", path)
-                    for pod in page["items"]:
-                        self.see(pod)
+                    query = f"{path}?{selector}&limit=1000" + (f"&continue={token}" if token else "")
+                    _, page = self.api.call("GET", query)
+                    for found in page["items"]:
+                        see(found)
                     version, token = page["metadata"]["resourceVersion"], page["metadata"].get("continue")
                     if not token:
                         break
-                path = f"/api/v1/pods?{selector}&watch=1&timeoutSeconds=300&resourceVersion={version}"
-                for event in self.api.watch(path):
+                query = f"{path}?{selector}&watch=1&timeoutSeconds=300&resourceVersion={version}"
+                for event in self.api.watch(query):
                     if event["type"] in ("ADDED", "MODIFIED"):
-                        self.see(event["object"])
+                        see(event["object"])
                     elif event["type"] == "DELETED":
-                        self.started.discard(event["object"]["metadata"]["uid"])
+                        gone(event["object"])
                     else:
                         break
             except Exception as error:  # noqa: BLE001 (a watch ends in many ways; each time all is listed again)
@@ -460,8 +332,7 @@ class Kubelets:
             if status == 404:
                 self.by_node.pop(name, None)
                 continue
-            ready = [c["status"] for c in found.get("status", {}).get("conditions", []) if c["type"] == "Ready"]
-            if ready != ["True"] and not found["metadata"].get("deletionTimestamp"):
+            if not is_ready(found) and not found["metadata"].get("deletionTimestamp"):
                 self.api.call("DELETE", f"/api/v1/nodes/{name}")
                 tell("removed", node=name)
 

@@ -14,6 +14,7 @@ from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.responses.spot_instances import SpotInstances
 
+from . import instances
 from .prices import Prices
 
 # Filters of DescribeInstances: from EC2's name to what an instance of moto has. A list is true if any entry is.
@@ -99,6 +100,7 @@ def get_tags(resource) -> list[dict[str, str]]:
 def install(prices: Prices, reservations: list[dict]) -> None:
     utils.passes_filter_dict = matches
     TaggedEC2Resource.get_tags = get_tags
+    instances.install(page)
     types = InstanceResponse.describe_instance_types
     create_template = LaunchTemplates.create_launch_template
 
