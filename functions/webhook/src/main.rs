@@ -1,3 +1,38 @@
-//! webhook.
+//! The server in the cluster: watches pods, nodes, pools and classes, knocks on the event bus when one of them needs a look,
+//! and validates pools and classes when they are applied. It decides nothing: what a knock means is read from the cluster by the
+//! function that it wakes. Two replicas run; the leader knocks, both validate.
 
-fn main() {}
+mod admission;
+mod batch;
+mod board;
+mod bus;
+mod certificate;
+mod clock;
+mod defaults;
+mod election;
+mod http;
+mod keeper;
+mod kinds;
+mod knock;
+mod knocker;
+mod lease;
+mod metrics;
+mod options;
+mod outbox;
+mod run;
+mod server;
+mod watches;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+/// The kube client logs bodies that it cannot read, and a body may be a Secret.
+const LOGS: &str = "info,kube_client=error,kube_runtime=error";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let options = options::Options::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
+    tracing_subscriber::fmt().json().with_env_filter(filter).init();
+    run::run(options).await
+}

@@ -80,3 +80,17 @@ pub fn read(object: &Value) -> Option<Reading> {
     };
     Some(read(object))
 }
+
+/// The requirements that a `Provisioner` with requirements of these keys gets besides, in their wire form.
+/// Old names of label keys count as today's.
+pub fn default_requirements(keys: &[&str]) -> Vec<Value> {
+    let has_key = |key: &str| keys.iter().any(|given| model::labels::normalize(given) == key);
+    let wire = |requirement: model::Requirement| {
+        serde_json::json!({
+            "key": requirement.key,
+            "operator": requirement.operator.as_str(),
+            "values": requirement.values,
+        })
+    };
+    provisioner::defaults(has_key).into_iter().map(wire).collect()
+}

@@ -200,25 +200,29 @@ fn check_reference(reference: &ProviderRef, findings: &mut Findings) {
 }
 
 /// The requirements that the legacy webhook of karpenter-provider-aws adds where the key is absent.
-fn add_defaults(read: &mut requirements::Read) {
+pub(crate) fn defaults(has_key: impl Fn(&str) -> bool) -> Vec<Requirement> {
     let instance = |name: &str| format!("{}{name}", labels::INSTANCE_LABEL_PREFIX);
-    let chosen = read.has_key(labels::INSTANCE_TYPE)
+    let chosen = has_key(labels::INSTANCE_TYPE)
         || ["instance-family", "instance-category", "instance-generation"]
             .iter()
-            .any(|name| read.has_key(&instance(name)));
-    for (key, value) in
-        [(labels::OS, "linux"), (labels::ARCH, "amd64"), (labels::CAPACITY_TYPE, "on-demand")]
-    {
-        if !read.has_key(key) {
-            read.list.push(Requirement::new(key, Operator::In, [value]));
-        }
-    }
+            .any(|name| has_key(&instance(name)));
+    let plain =
+        [(labels::OS, "linux"), (labels::ARCH, "amd64"), (labels::CAPACITY_TYPE, "on-demand")];
+    let absent = plain.into_iter().filter(|(key, _)| !has_key(key));
+    let mut list =
+        absent.map(|(key, value)| Requirement::new(key, Operator::In, [value])).collect::<Vec<_>>();
     if !chosen {
         let category = instance("instance-category");
-        read.list.push(Requirement::new(&category, Operator::In, ["c", "m", "r"]));
+        list.push(Requirement::new(&category, Operator::In, ["c", "m", "r"]));
         let generation = instance("instance-generation");
-        read.list.push(Requirement::new(&generation, Operator::Gt, ["2"]));
+        list.push(Requirement::new(&generation, Operator::Gt, ["2"]));
     }
+    list
+}
+
+fn add_defaults(read: &mut requirements::Read) {
+    let missing = defaults(|key| read.has_key(key));
+    read.list.extend(missing);
 }
 
 /// The two legacy settings as one policy; legacy pools have no budgets.
