@@ -1,6 +1,8 @@
 //! A whole turn's reading: the cluster, then what AWS has for it, in one picture.
 
-use crate::cloud::{self, Ask, CloudReadError, CloudReader, CloudReading, Facts, UnavailableOfferings};
+use crate::cloud::{
+    self, Ask, CloudReadError, CloudReader, CloudReading, Facts, UnavailableOfferings,
+};
 use crate::cluster::{ClusterReadError, ClusterReader, ClusterReading, ConfigMapName, Scope};
 use crate::{DumpOptions, live};
 use model::node_class::{ClusterFacts, KubeletSettings, ResolvedNodeClass};
@@ -125,7 +127,11 @@ impl Observer {
         Scope { all_pods: false, config_maps: config_maps.collect() }
     }
 
-    fn data<'a>(&self, reading: &'a ClusterReading, name: &str) -> Option<&'a BTreeMap<String, String>> {
+    fn data<'a>(
+        &self,
+        reading: &'a ClusterReading,
+        name: &str,
+    ) -> Option<&'a BTreeMap<String, String>> {
         let namespace = self.sources.namespace.clone();
         reading.config_maps.get(&ConfigMapName { namespace, name: name.to_owned() })
     }
@@ -153,7 +159,11 @@ impl Observer {
         (!same).then_some(data)
     }
 
-    fn unavailable(&self, reading: &ClusterReading, findings: &mut Vec<String>) -> UnavailableOfferings {
+    fn unavailable(
+        &self,
+        reading: &ClusterReading,
+        findings: &mut Vec<String>,
+    ) -> UnavailableOfferings {
         let data = self.data(reading, &self.sources.offerings_config_map);
         let (unavailable, odd) =
             data.map(UnavailableOfferings::from_config_map_data).unwrap_or_default();
@@ -199,11 +209,8 @@ impl Observer {
             cluster,
             findings: seen.findings.iter().map(ToString::to_string).collect(),
             stale: of_cluster.chain(of_cloud).collect(),
-            traffic: [
-                ("cluster", (seen.traffic.calls, seen.traffic.bytes)),
-                ("aws", (calls, 0)),
-            ]
-            .into(),
+            traffic: [("cluster", (seen.traffic.calls, seen.traffic.bytes)), ("aws", (calls, 0))]
+                .into(),
             facts_to_keep: None,
         }
     }
@@ -215,7 +222,9 @@ fn expect(snapshot: &mut Snapshot) {
     for claim in snapshot.node_claims.iter_mut().filter(|claim| claim.allocatable.is_empty()) {
         let pool = pools.iter().find(|pool| pool.name == claim.pool);
         let types = pool.and_then(|pool| snapshot.instance_types.get(&pool.instance_types));
-        let named = |known: &&model::InstanceType| Some(known.name.as_str()) == claim.instance_type.as_deref();
+        let named = |known: &&model::InstanceType| {
+            Some(known.name.as_str()) == claim.instance_type.as_deref()
+        };
         if let Some(known) = types.and_then(|types| types.iter().find(named)) {
             claim.allocatable = known.allocatable.clone();
             claim.capacity = known.capacity.clone();

@@ -132,11 +132,13 @@ impl Memory for AwsMemory {
         offerings: &[UnavailableOffering],
         now: Timestamp,
     ) -> Result<(), ForgetError> {
-        let mut all = unavailable(&self.read_config_map(OFFERINGS_CONFIG_MAP).await?, now);
-        all.extend_from_slice(offerings);
-        let text =
-            serde_json::to_string(&joined(all)).map_err(|error| forget("offerings", error))?;
-        self.write_config_map(OFFERINGS_CONFIG_MAP, json!({ OFFERINGS_KEY: text })).await
+        let data = self.read_config_map(OFFERINGS_CONFIG_MAP).await?;
+        // What cannot be read is told by whoever reads it next to observe; here it is replaced.
+        let data = serde_json::from_value(data).unwrap_or_default();
+        let (mut all, _) = UnavailableOfferings::from_config_map_data(&data);
+        all.drop_expired(now);
+        offerings.iter().cloned().for_each(|offering| all.add(offering));
+        self.write_config_map(OFFERINGS_CONFIG_MAP, json!(all.to_config_map_data())).await
     }
 
     async fn keep(&self, turn: &KeptTurn) -> Result<(), ForgetError> {

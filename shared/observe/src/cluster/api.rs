@@ -59,7 +59,12 @@ impl Target<'_> {
         ClusterReadError::Unreachable { what: self.what(), cause: cause.to_string() }
     }
 
-    fn refused(&self, status: StatusCode, retry_after_s: Option<u64>, body: &[u8]) -> ClusterReadError {
+    fn refused(
+        &self,
+        status: StatusCode,
+        retry_after_s: Option<u64>,
+        body: &[u8],
+    ) -> ClusterReadError {
         let what = self.what();
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -174,7 +179,9 @@ impl Api {
 
     fn note_date(&self, response: &http::response::Parts) {
         let date = response.headers.get(header::DATE).and_then(|date| date.to_str().ok());
-        let Some(moment) = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()) else { return };
+        let Some(moment) = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()) else {
+            return;
+        };
         let seconds = moment.timestamp().as_second();
         self.now.fetch_max(seconds, Ordering::Relaxed);
         self.skew_s.store(local_seconds() - seconds, Ordering::Relaxed);
