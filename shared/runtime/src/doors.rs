@@ -4,6 +4,7 @@ use crate::installation::{Installation, Knocked};
 use crate::message::{self, MessageError};
 use crate::{Trigger, telemetry};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
+use futures::FutureExt;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
@@ -40,8 +41,8 @@ impl Door {
 pub async fn serve(door: Door) -> Result<(), Error> {
     telemetry::init(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()));
     let installation: Mutex<Option<Installation>> = Mutex::new(None);
-    let handler = |event: LambdaEvent<Value>| answer(door, &installation, event);
-    lambda_runtime::run(service_fn(handler)).await
+    let handler = |event: LambdaEvent<Value>| answer(door, &installation, event).boxed_local();
+    lambda_runtime::run(service_fn(handler)).boxed_local().await
 }
 
 async fn answer(
@@ -127,7 +128,7 @@ async fn batch(
 
 async fn ready(slot: &mut Option<Installation>) -> Result<&mut Installation, Error> {
     if slot.is_none() {
-        *slot = Some(Installation::from_environment().await?);
+        *slot = Some(Installation::from_environment().boxed_local().await?);
     }
     slot.as_mut().ok_or_else(|| "no installation".into())
 }
@@ -150,7 +151,7 @@ async fn knock(
         Door::Interruption => installation.own(triggers).await?,
     };
     let Some(first) = triggers.first() else { return Ok(()) };
-    match installation.knock(first.name(), request_id).await? {
+    match installation.knock(first.name(), request_id).boxed_local().await? {
         Knocked::Turned(_) => {}
         Knocked::Busy => tracing::info!(trigger = first.name(), "another turn looks again"),
     }

@@ -16,6 +16,8 @@ use observe::cloud::CloudReader;
 use observe::cluster::{ClusterReader, Connection};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// The lease is lengthened so often: three times before it would end.
@@ -205,7 +207,9 @@ impl Installation {
                 .map_or_else(planner::Options::default, |steps| planner::Options { steps }),
             metrics: self.settings.metrics,
         };
-        let work = take_turn(turn, trigger, &mut self.live, &hall);
+        // On the heap: the future of a whole turn is deep, and too large for the stacks that it would be moved over.
+        let work: Pin<Box<dyn Future<Output = _>>> =
+            Box::pin(take_turn(turn, trigger, &mut self.live, &hall));
         let renewals = async {
             let mut ticks = tokio::time::interval(RENEW_EVERY);
             ticks.tick().await;
