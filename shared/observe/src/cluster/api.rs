@@ -274,6 +274,8 @@ impl Answer<'_> {
     fn unpack(&mut self, part: &[u8]) -> std::io::Result<Vec<u8>> {
         let Some(gzip) = &mut self.gzip else { return Ok(part.to_vec()) };
         gzip.write_all(part)?;
+        // What is unpacked but not yet handed over would be missing at the end.
+        gzip.flush()?;
         Ok(std::mem::take(gzip.get_mut()))
     }
 }
