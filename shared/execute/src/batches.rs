@@ -3,7 +3,9 @@
 use crate::orders::Orders;
 use crate::ports::{FleetRequest, TypeFacts};
 use model::resources::PODS;
-use model::{Alternative, CapacityType, Labels, Launch, LaunchRequest, NodePool};
+use model::{
+    Alternative, CapacityType, Labels, Launch, LaunchRequest, NodePool, Pod, PodId, Resources,
+};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ pub(crate) struct NewClaim<'a> {
 /// Elastic Fabric Adapters.
 const EFA: &str = "vpc.amazonaws.com/efa";
 
+type Pods<'a> = BTreeMap<&'a PodId, &'a Pod>;
 type Key<'a> = (&'a str, CapacityType, Vec<&'a Alternative>, &'a Labels);
 
 /// The claims of each batch, in the plan's order. Launches of pools that are not in the snapshot are left out.
@@ -30,10 +33,11 @@ pub(crate) fn batches<'a>(launches: &'a [Launch], orders: &Orders<'a>) -> Vec<Ve
     for launch in launches {
         groups.entry(key(launch)).or_default().push(launch);
     }
+    let pods = orders.snapshot.pods.iter().map(|pod| (&pod.id, pod)).collect::<Pods<'_>>();
     let chunks = groups.values().flat_map(|group| group.chunks(BATCH_LIMIT));
     let numbered = chunks.enumerate();
     numbered
-        .map(|(number, chunk)| batch(&format!("{}-{number}", orders.turn), chunk, orders))
+        .map(|(number, chunk)| batch(&format!("{}-{number}", orders.turn), chunk, orders, &pods))
         .collect()
 }
 
@@ -45,7 +49,12 @@ fn key(launch: &Launch) -> Key<'_> {
     (&launch.node_pool, way, offerings, &launch.labels)
 }
 
-fn batch<'a>(id: &str, launches: &[&'a Launch], orders: &Orders<'a>) -> Vec<NewClaim<'a>> {
+fn batch<'a>(
+    id: &str,
+    launches: &[&'a Launch],
+    orders: &Orders<'a>,
+    pods: &Pods<'_>,
+) -> Vec<NewClaim<'a>> {
     let size = u32::try_from(launches.len()).unwrap_or(u32::MAX);
     let claim = |(index, launch): (usize, &&'a Launch)| {
         let pool = orders.pool(&launch.node_pool)?;
@@ -58,10 +67,18 @@ fn batch<'a>(id: &str, launches: &[&'a Launch], orders: &Orders<'a>) -> Vec<NewC
             offerings: offerings.into_iter().cloned().collect(),
             labels: labels(pool, launch),
             pods: launch.pods.clone(),
+            requests: requests(launch, pods),
         };
         Some(NewClaim { name: name(&pool.name, id, index), pool, launch, request })
     };
     launches.iter().enumerate().filter_map(claim).collect()
+}
+
+fn requests(launch: &Launch, pods: &Pods<'_>) -> Resources {
+    let mut sum = Resources::new();
+    let known = launch.pods.iter().filter_map(|id| pods.get(id));
+    known.for_each(|pod| sum.add(&pod.spec.requests));
+    sum
 }
 
 /// The labels that the node registers with: the pool's, those of requirements with one value, and those that its pods ask for.
@@ -103,7 +120,7 @@ pub(crate) fn fleet_request(
     let known = types.into_iter().flat_map(|types| types.iter());
     let known = known.filter(|known| offered(&known.name)).collect::<Vec<_>>();
     let max_pods = known.iter().map(|known| (known.name.clone(), known.capacity.get(PODS)));
-    let wants_efa = wants(request, EFA, orders);
+    let wants_efa = request.requests.get(EFA) > 0;
     let facts = known.iter().map(|known| {
         let efa = if wants_efa { known.capacity.get(EFA) } else { 0 };
         let efa = u32::try_from(efa).unwrap_or(0);
@@ -122,10 +139,4 @@ pub(crate) fn fleet_request(
         max_pods: max_pods.collect(),
         types: facts.collect(),
     }
-}
-
-/// Whether a pod that the batch is bought for asks for the resource.
-fn wants(request: &LaunchRequest, resource: &str, orders: &Orders<'_>) -> bool {
-    let pods = orders.snapshot.pods.iter().filter(|pod| request.pods.contains(&pod.id));
-    pods.into_iter().any(|pod| pod.spec.requests.get(resource) > 0)
 }

@@ -26,7 +26,7 @@ pub(crate) fn manifest(claim: &NewClaim<'_>) -> Value {
         },
         "spec": {
             "requirements": requirements(&claim.request),
-            "resources": { "requests": {} },
+            "resources": { "requests": resources(&claim.request.requests) },
             "nodeClassRef": node_class_ref(pool),
             "expireAfter": pool.expire_after.map_or_else(|| "Never".to_owned(), span),
         },

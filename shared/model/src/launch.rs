@@ -1,6 +1,6 @@
 //! The intent to launch, as it is written on claims before anything is bought.
 
-use crate::{Alternative, CapacityType, Labels, PodId};
+use crate::{Alternative, CapacityType, Labels, PodId, Resources};
 use serde::{Deserialize, Serialize};
 
 /// What one claim is launched by: the annotation `joiner.dev/launch`, as JSON. Claims of one batch have the same request but for
@@ -22,6 +22,9 @@ pub struct LaunchRequest {
     pub labels: Labels,
     /// The pods that it is bought for.
     pub pods: Vec<PodId>,
+    /// What those pods ask for together: a node is set up once it has all extended resources among them.
+    #[serde(default)]
+    pub requests: Resources,
 }
 
 /// An offering that lately had no capacity.

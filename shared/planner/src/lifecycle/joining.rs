@@ -4,7 +4,7 @@ use super::Lifecycle;
 use super::view::{View, instance_id};
 use model::step::DeleteReason;
 use model::taints::Taint;
-use model::{Node, NodeClaim, Step, labels};
+use model::{Node, NodeClaim, ResourceName, Step, labels};
 
 /// A node that has not joined after this many seconds is given up (karpenter core, `nodeclaim/lifecycle/liveness.go`).
 const REGISTRATION_TIMEOUT_S: i64 = 900;
@@ -70,7 +70,7 @@ fn join(view: &View<'_>, claim: &NodeClaim, node: &Node, found: &mut Lifecycle) 
     }
 }
 
-/// Ready, without startup and ephemeral taints, and with the extended resources that its type promises
+/// Ready, without startup and ephemeral taints, and with the extended resources that it was bought for
 /// (karpenter core, `nodeclaim/lifecycle/initialization.go`).
 fn set_up(claim: &NodeClaim, node: &Node) -> bool {
     let passing = |taint: &Taint| {
@@ -85,9 +85,10 @@ fn set_up(claim: &NodeClaim, node: &Node) -> bool {
             .iter()
             .any(|other| other.key == taint.key && other.effect == taint.effect)
     };
-    let promised =
-        claim.capacity.iter().filter(|(name, amount)| name.as_str().contains('/') && *amount > 0);
-    let there = promised.into_iter().all(|(name, _)| node.capacity.get(name.as_str()) > 0);
+    let asked = claim.launch.iter().flat_map(|launch| launch.requests.iter());
+    let extended =
+        |(name, amount): &(&ResourceName, i64)| name.as_str().contains('/') && *amount > 0;
+    let there = asked.filter(extended).all(|(name, _)| node.capacity.get(name.as_str()) > 0);
     node.ready && there && !node.taints.iter().any(|taint| passing(taint) || starting(taint))
 }
 

@@ -6,7 +6,7 @@ use model::pool::ApiVersion;
 use model::taints::{Effect, Taint};
 use model::{
     CapacityType, Duration, Instance, Labels, LaunchRequest, Node, NodeClaim, NodePool, Plan, Pod,
-    PodId, PodSpec, Removal, Snapshot, Timestamp, labels,
+    PodId, PodSpec, Removal, Resources, Snapshot, Timestamp, labels,
 };
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ fn claim(name: &str, size: u32, age_s: i64) -> NodeClaim {
         offerings: Vec::new(),
         labels: Labels::new(),
         pods: Vec::new(),
+        requests: Resources::new(),
     };
     NodeClaim {
         name: name.into(),
@@ -188,7 +189,8 @@ fn a_node_registers_and_is_initialised_when_it_is_set_up() {
     check(&starting, &[]);
     starting.nodes[0].taints = tainted("other");
     check(&starting, &["initialize a n"]);
-    starting.node_claims[0].capacity.set("nvidia.com/gpu", 1);
+    let launch = starting.node_claims[0].launch.as_mut().unwrap();
+    launch.requests.set("nvidia.com/gpu", 1);
     check(&starting, &[]);
     starting.nodes[0].capacity.set("nvidia.com/gpu", 1);
     check(&starting, &["initialize a n"]);
