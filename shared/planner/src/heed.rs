@@ -1,6 +1,6 @@
 //! What the check refuses is given up, and the rest of the plan is kept.
 
-use crate::check::{Violation, check};
+use crate::check::{Violation, check, fault_of_step};
 use model::{Launch, Plan, PodId, Reason, Snapshot, Unschedulable};
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const ROUNDS: usize = 8;
 pub fn heed(snapshot: &Snapshot, mut plan: Plan) -> (Plan, Vec<Violation>) {
     for _ in 0..ROUNDS {
         let violations = check(snapshot, &plan);
-        if violations.is_empty() || !give_up(&mut plan, &violations) {
+        if violations.is_empty() || !give_up(snapshot, &mut plan, &violations) {
             return (plan, violations);
         }
     }
@@ -21,7 +21,9 @@ pub fn heed(snapshot: &Snapshot, mut plan: Plan) -> (Plan, Vec<Violation>) {
 }
 
 /// Takes the refused out of the plan; false if no violation names a pod or a launch of it.
-fn give_up(plan: &mut Plan, violations: &[Violation]) -> bool {
+fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bool {
+    let steps = plan.steps.len();
+    plan.steps.retain(|step| fault_of_step(snapshot, step).is_none());
     let refused =
         violations.iter().map(|violation| (violation.subject.as_str(), violation.problem.as_str()));
     let refused = refused.collect::<BTreeMap<_, _>>();
@@ -43,7 +45,7 @@ fn give_up(plan: &mut Plan, violations: &[Violation]) -> bool {
     plan.cost.planned = plan.launches.iter().map(|launch| launch.offering.price).sum();
     // The bound was for more pods: without a new one, nothing is claimed.
     plan.cost.lower_bound = model::MicroUsdPerHour::ZERO;
-    plan.unschedulable.len() > before
+    plan.unschedulable.len() > before || plan.steps.len() < steps
 }
 
 fn unschedulable(pod: &PodId, problem: &str) -> Unschedulable {

@@ -4,7 +4,10 @@
 
 mod hosts;
 mod purchases;
+mod steps;
 mod topology;
+
+pub(crate) use steps::fault as fault_of_step;
 
 use hosts::{Host, hosts};
 use model::{Plan, Pod, PodId, Snapshot};
@@ -49,6 +52,7 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
     topology::check(&hosts, &mut findings);
     purchases::check(snapshot, plan, &mut findings);
     removals_are_empty(snapshot, plan, &mut findings);
+    steps::check(snapshot, plan, &mut findings);
     findings.0.sort();
     findings.0.dedup();
     findings.0
