@@ -48,12 +48,14 @@ class Processes:
     def start(self, name: str, command: list, environment: dict | None = None, **options) -> None:
         # Must run in the main thread: the kernel's signal comes when the starting *thread* ends.
         log = open(self.logs / f"{name}.log", "ab")
+        merged = os.environ | (environment or {})
         child = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | (environment or {}),
+            # None takes a variable away.
+            env={variable: value for variable, value in merged.items() if value is not None},
             start_new_session=True,
             preexec_fn=die_with_parent,
             **options,

@@ -170,6 +170,8 @@ class Stack:
 
     def start_flow(self) -> None:
         environment = self.environment | {
+            # Functions inherit all this, and must log in to the cluster as they do on AWS, not by a file.
+            "KUBECONFIG": None,
             # Its default is every address of the machine.
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "127.0.0.1",
