@@ -18,6 +18,8 @@ mod network;
 mod reservations;
 mod selectors;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod unavailable;
 
 pub use call::Call;
