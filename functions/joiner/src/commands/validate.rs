@@ -75,7 +75,7 @@ fn validate(files: &[PathBuf]) -> anyhow::Result<Validation> {
 }
 
 fn validate_cluster(input: &Input) -> anyhow::Result<Validation> {
-    let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
+    let catalog = super::catalog::read(None)?;
     let dump = input.read(&catalog, &DumpOptions::default(), true)?;
     let concerns = |finding: &DumpFinding| {
         let said_of_an_object = !finding.object.is_empty() || finding.rule == "cluster-read";
