@@ -29,6 +29,7 @@ pub use facts::Facts;
 pub use unavailable::UnavailableOfferings;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use catalog::{Catalog, Current};
 use classes::ClassFailures;
 use clients::Clients;
@@ -180,12 +181,20 @@ pub async fn environment(region: Option<String>) -> SdkConfig {
 
 /// What the region of the configuration offers now, of which `known` may know types already; `None` if nothing could be read.
 /// Beside it what could not be read, and why.
+///
+/// # Errors
+/// If there are no credentials.
 pub async fn read_market(
     config: &SdkConfig,
     known: &Catalog,
     now: Timestamp,
-) -> (Option<Current>, Vec<Stale>) {
-    market::read(&Clients::new(config), known, now).await
+) -> Result<(Option<Current>, Vec<Stale>), CloudReadError> {
+    if let Some(provider) = config.credentials_provider() {
+        let call = call::DESCRIBE_INSTANCE_TYPE_OFFERINGS;
+        let credentials = provider.provide_credentials().await;
+        credentials.map_err(|error| CloudReadError::no_credentials(call, &error))?;
+    }
+    Ok(market::read(&Clients::new(config), known, now).await)
 }
 
 async fn read_classes(clients: &Clients, ask: &Ask<'_>, facts: &mut ClassFacts) -> ClassFailures {

@@ -55,7 +55,7 @@ async fn refresh(arguments: &Refresh) -> anyhow::Result<ExitCode> {
     let before = super::read(None)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is wrong")?;
     let now = Timestamp(now.as_secs() as i64);
-    let (current, stale) = read_market(&config, &before, now).await;
+    let (current, stale) = read_market(&config, &before, now).await?;
     let Some(current) = current else {
         let errors = stale.iter().map(|stale| format!("\n  {}: {}", stale.what, stale.error));
         bail!("nothing could be read of {region}:{}", errors.collect::<String>());

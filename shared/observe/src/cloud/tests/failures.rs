@@ -74,9 +74,7 @@ async fn missing_credentials_are_named() {
     assert!(matches!(error, CloudReadError::Credentials { .. }), "{error:?}");
     let text = error.to_string();
     assert!(
-        text.starts_with(
-            "eks:DescribeCluster: no credentials were found (no credentials): set AWS_PROFILE"
-        ),
+        text.starts_with("eks:DescribeCluster: no credentials were found: set AWS_PROFILE"),
         "{text}"
     );
     assert!(text.contains("aws configure export-credentials"), "{text}");
