@@ -3,9 +3,12 @@
 use crate::facts::{self, TypeFacts};
 use crate::region::{self, Region, Row, ZoneSet};
 use crate::{Catalog, FIRST_LINE_2};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use model::MicroUsdPerHour;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::OnceLock;
 
 /// What a region offers now, and at what price. What was not read (`None`) stays as the catalog has it.
@@ -82,6 +85,16 @@ impl Catalog {
         lines.extend(self.regions.iter().flat_map(|(name, region)| region::write(name, region)));
         lines.push(String::new());
         lines.join("\n")
+    }
+
+    /// The same file compressed with gzip; the same catalog gives the same bytes.
+    ///
+    /// # Errors
+    /// None in practice: memory is written to.
+    pub fn to_gzip(&self) -> std::io::Result<Vec<u8>> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(self.to_text().as_bytes())?;
+        encoder.finish()
     }
 
     /// How this catalog differs from an earlier one in that region.

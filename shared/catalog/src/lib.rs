@@ -20,6 +20,7 @@ pub use zones::{Zone, ZoneMatch};
 use model::{CapacityType, InstanceType, MicroUsdPerHour};
 use region::Region;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
 
 const EMBEDDED: &[u8] = include_bytes!("../data/catalog.tsv.gz");
@@ -32,10 +33,17 @@ const LARGEST_BYTES: u64 = 64 << 20;
 const PRICE_REGION: &str = "us-east-1";
 
 /// Instance types, where they are offered, and at what price.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Catalog {
     types: Vec<TypeFacts>,
     regions: BTreeMap<String, Region>,
+}
+
+impl fmt::Debug for Catalog {
+    /// Its size only: all of it would be megabytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Catalog({} types, {} regions)", self.types.len(), self.regions.len())
+    }
 }
 
 /// What instance types are to be resolved for.

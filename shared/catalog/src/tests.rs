@@ -439,6 +439,8 @@ fn the_embedded_copy_written_again_says_the_same() {
     let text = Catalog::embedded().unwrap().to_text();
     let again = Catalog::from_bytes(text.as_bytes()).unwrap();
     assert_eq!(again.to_text(), text);
+    let gzip = Catalog::from_bytes(&again.to_gzip().unwrap()).unwrap();
+    assert_eq!(gzip.to_text(), text);
     let price = again.price("us-east-1", "m5.large", CapacityType::Spot);
     assert_eq!(price, Some((MicroUsdPerHour(32_640), true)));
 }

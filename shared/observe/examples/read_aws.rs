@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -55,10 +56,10 @@ async fn main() -> anyhow::Result<()> {
     let files = arguments.collect::<Vec<_>>();
     let classes = classes(&files)?;
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    let config = match config.http_client() {
-        Some(client) => config.to_builder().http_client(Counted(client)).build(),
-        None => config,
-    };
+    let client = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .build_https();
+    let config = config.to_builder().http_client(Counted(client)).build();
     let mut memory = Facts::default();
     let mut reader = reader(&config)?;
     read("cold, knowing nothing", &mut reader, &name, &classes, &mut memory).await?;

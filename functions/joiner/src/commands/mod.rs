@@ -1,6 +1,7 @@
 //! One module per subcommand; each has its arguments and a `run` that returns the exit code.
 //! 0: done. 1: findings, or unschedulable pods with `--strict`. 2: usage, or input that cannot be read.
 
+mod catalog;
 #[cfg(feature = "live")]
 mod cluster;
 mod crds;
@@ -30,6 +31,8 @@ enum Command {
     Dump(dump::Arguments),
     Crds(crds::Arguments),
     Simulate(simulate::Arguments),
+    #[cfg(feature = "live")]
+    Catalog(catalog::refresh::Arguments),
 }
 
 /// Runs the chosen subcommand.
@@ -40,5 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dump(arguments) => dump::run(arguments),
         Command::Crds(arguments) => crds::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Catalog(arguments) => catalog::refresh::run(arguments),
     }
 }

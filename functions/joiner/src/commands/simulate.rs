@@ -4,7 +4,6 @@ mod progress;
 mod table;
 
 use anyhow::Context;
-use catalog::Catalog;
 use progress::Bars;
 use simulation::bound::PlannerBound;
 use simulation::decider::Joiner;
@@ -61,7 +60,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     workload.spread_s = arguments.spread;
     let unwritable = || format!("the report cannot be written to {}", arguments.report.display());
     let mut report_file = std::fs::File::create(&arguments.report).with_context(unwritable)?;
-    let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
+    let catalog = super::catalog::read(None)?;
     let length_s = i64::from(arguments.hours) * 3600;
     let scenario =
         Scenario::from_catalog(workload, &catalog, &arguments.region, length_s, arguments.seed);

@@ -3,8 +3,6 @@
 use super::input::Input;
 use super::layout::{count, wrap};
 use super::style::Style;
-use anyhow::Context;
-use catalog::Catalog;
 use observe::{DumpFinding, DumpOptions, Place, Severity, read_dump};
 use serde_json::json;
 use std::io::Write as _;
@@ -70,14 +68,14 @@ fn validate(files: &[PathBuf]) -> anyhow::Result<Validation> {
             Err(error) => unopened.push(format!("{} cannot be opened: {error}", file.display())),
         }
     }
-    let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
+    let catalog = super::catalog::read(None)?;
     let dump = read_dump(&opened, &catalog, &DumpOptions::default())?;
     let findings = dump.findings.into_iter().filter(concerns_objects).collect();
     Ok(Validation { findings, objects: dump.objects, unopened })
 }
 
 fn validate_cluster(input: &Input) -> anyhow::Result<Validation> {
-    let catalog = Catalog::embedded().context("the embedded catalog cannot be read")?;
+    let catalog = super::catalog::read(None)?;
     let dump = input.read(&catalog, &DumpOptions::default(), true)?;
     let concerns = |finding: &DumpFinding| {
         let said_of_an_object = !finding.object.is_empty() || finding.rule == "cluster-read";

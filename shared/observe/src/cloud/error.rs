@@ -31,11 +31,11 @@ pub enum CloudReadError {
         explicit: bool,
     },
     /// There are no credentials, or they are refused.
-    #[error("{call}: {cause} ({code}): {advice}", advice = credentials_advice(code))]
+    #[error("{call}: {cause}{}: {}", shown(code), credentials_advice(code))]
     Credentials {
         /// The call.
         call: Call,
-        /// AWS's code, or `no credentials`.
+        /// AWS's code, or `no credentials` if there are none to make the call with.
         code: String,
         /// What is wrong with them.
         cause: String,
@@ -68,8 +68,16 @@ pub enum CloudReadError {
     },
 }
 
+/// The code of calls that were never made, for want of credentials.
+const NO_CREDENTIALS: &str = "no credentials";
+
 fn denial(explicit: bool) -> &'static str {
     if explicit { " because a policy denies it explicitly; take that away, then" } else { "" }
+}
+
+/// The code where it is AWS's, for messages.
+fn shown(code: &str) -> String {
+    if code == NO_CREDENTIALS { String::new() } else { format!(" ({code})") }
 }
 
 fn credentials_advice(code: &str) -> &'static str {
@@ -77,7 +85,7 @@ fn credentials_advice(code: &str) -> &'static str {
         "RequestExpired" | "SignatureDoesNotMatch" | "InvalidSignatureException" => {
             "check that this machine's clock is right, then the secret key"
         }
-        "no credentials" => {
+        NO_CREDENTIALS => {
             "set AWS_PROFILE or AWS_ACCESS_KEY_ID; profiles that use sso_session or credential_process \
              are not read here: run eval \"$(aws configure export-credentials --format env)\" first"
         }
@@ -98,6 +106,12 @@ impl CloudReadError {
         }
     }
 
+    /// The error of a call for which no credentials could be had.
+    pub(crate) fn no_credentials(call: Call, error: &CredentialsError) -> Self {
+        let cause = credentials_problem(error);
+        Self::Credentials { call, code: NO_CREDENTIALS.to_owned(), cause }
+    }
+
     /// The error of a call about the object of that name in that region.
     pub(crate) fn of<E>(
         call: Call,
@@ -108,8 +122,8 @@ impl CloudReadError {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        if let Some(cause) = credentials_error(error) {
-            return Self::Credentials { call, code: "no credentials".to_owned(), cause };
+        if let Some(found) = credentials_error(error) {
+            return Self::no_credentials(call, found);
         }
         let unreachable = |cause: String| Self::Unreachable { call, cause };
         match error {
@@ -175,11 +189,11 @@ fn of_service(
 }
 
 /// What is wrong with the credentials, if it was they that the call failed for.
-fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
+fn credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
     let mut at = Some(error);
     while let Some(error) = at {
         if let Some(found) = error.downcast_ref::<CredentialsError>() {
-            return Some(credentials_problem(found));
+            return Some(found);
         }
         at = error.source();
     }
@@ -190,9 +204,12 @@ fn credentials_problem(error: &CredentialsError) -> String {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => "no credentials were found".to_owned(),
         CredentialsError::ProviderTimedOut(_) => "the credentials took too long".to_owned(),
-        CredentialsError::InvalidConfiguration(_) => {
-            format!("the credentials' configuration is wrong: {}", innermost(error))
-        }
+        CredentialsError::InvalidConfiguration(_) => match innermost(error) {
+            text if text.contains("cargo feature") => {
+                "the profile gets its credentials in a way that is not built in".to_owned()
+            }
+            text => format!("the credentials' configuration is wrong: {text}"),
+        },
         _ => format!("the credentials could not be loaded: {}", innermost(error)),
     }
 }

@@ -18,6 +18,8 @@ mod network;
 mod reservations;
 mod selectors;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod unavailable;
 
 pub use call::Call;
@@ -26,8 +28,9 @@ pub use error::CloudReadError;
 pub use facts::Facts;
 pub use unavailable::UnavailableOfferings;
 
-use aws_config::SdkConfig;
-use catalog::Catalog;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
+use catalog::{Catalog, Current};
 use classes::ClassFailures;
 use clients::Clients;
 use facts::ClassFacts;
@@ -164,6 +167,34 @@ impl CloudReader {
         self.current = Some((times, Arc::clone(&catalog)));
         catalog
     }
+}
+
+/// The configuration of the environment: credentials from variables, profiles, containers, web identities or the instance.
+/// Profiles that use `sso_session` or `credential_process` are not among them; errors say how to use those.
+pub async fn environment(region: Option<String>) -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::latest());
+    match region {
+        Some(region) => loader.region(Region::new(region)).load().await,
+        None => loader.load().await,
+    }
+}
+
+/// What the region of the configuration offers now, of which `known` may know types already; `None` if nothing could be read.
+/// Beside it what could not be read, and why.
+///
+/// # Errors
+/// If there are no credentials.
+pub async fn read_market(
+    config: &SdkConfig,
+    known: &Catalog,
+    now: Timestamp,
+) -> Result<(Option<Current>, Vec<Stale>), CloudReadError> {
+    if let Some(provider) = config.credentials_provider() {
+        let call = call::DESCRIBE_INSTANCE_TYPE_OFFERINGS;
+        let credentials = provider.provide_credentials().await;
+        credentials.map_err(|error| CloudReadError::no_credentials(call, &error))?;
+    }
+    Ok(market::read(&Clients::new(config), known, now).await)
 }
 
 async fn read_classes(clients: &Clients, ask: &Ask<'_>, facts: &mut ClassFacts) -> ClassFailures {

@@ -8,7 +8,6 @@ pub(crate) mod yaml;
 use super::input::Input;
 use super::style::Style;
 use anyhow::{Context, bail};
-use catalog::Catalog;
 use document::Document;
 use model::{Plan, Snapshot};
 use observe::{Dump, DumpOptions};
@@ -35,7 +34,7 @@ pub(crate) struct Arguments {
     /// The region, if the nodes do not tell it
     #[arg(long)]
     region: Option<String>,
-    /// A fresher catalog of instance types and prices (its format: shared/catalog/data/README.md)
+    /// A fresher catalog of instance types and prices, as `joiner catalog refresh` writes it [env: JOINER_CATALOG]
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
     /// What to print
@@ -116,7 +115,7 @@ fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<Exi
 }
 
 fn read_objects(arguments: &Arguments) -> anyhow::Result<Dump> {
-    let catalog = read_catalog(arguments.catalog.as_deref())?;
+    let catalog = super::catalog::read(arguments.catalog.as_deref())?;
     let options = DumpOptions { region: arguments.region.clone(), ..DumpOptions::default() };
     arguments.input.read(&catalog, &options, true)
 }
@@ -133,15 +132,6 @@ fn read_snapshot(file: &Path) -> anyhow::Result<Dump> {
     let snapshot = snapshot.with_context(|| format!("{name} is not a snapshot"))?;
     let objects = snapshot.pods.len() + snapshot.nodes.len() + snapshot.node_pools.len();
     Ok(Dump { snapshot, objects: objects.max(1), ..Dump::default() })
-}
-
-fn read_catalog(file: Option<&Path>) -> anyhow::Result<Catalog> {
-    let Some(file) = file else {
-        return Catalog::embedded().context("the embedded catalog cannot be read");
-    };
-    let name = file.display();
-    let bytes = std::fs::read(file).with_context(|| format!("{name} cannot be read"))?;
-    Catalog::from_bytes(&bytes).with_context(|| format!("{name} is not a catalog"))
 }
 
 fn answer(dump: Dump, repack: bool) -> Answer {

@@ -244,6 +244,3 @@ pub(crate) fn forget_gone(
     let gone = gone.collect::<Vec<_>>();
     gone.iter().for_each(|name| facts.parameters.remove(name));
 }
-
-#[cfg(test)]
-mod tests;

@@ -111,27 +111,47 @@ pub(crate) async fn refresh(
         *facts = MarketFacts { region: clients.region.clone(), ..MarketFacts::default() };
     }
     if ask.refresh_market {
-        let now = ask.now;
-        let wants_offerings = facts.is_due(OFFERINGS, facts.offerings.as_ref(), now);
-        let wants_prices = facts.is_due(ON_DEMAND, facts.on_demand.as_ref(), now);
-        let wants_spot = facts.is_due(SPOT, facts.spot.as_ref(), now);
-        let (offered, on_demand, spot) = futures::join!(
-            when(wants_offerings, offered(clients, known)),
-            when(wants_prices && !ask.isolated_vpc, prices::read(clients)),
-            when(wants_spot, spot::read(clients, now)),
-        );
-        if let Some((offerings, types)) = offered {
-            keep(facts, OFFERINGS, offerings, now, |facts| &mut facts.offerings);
-            keep(facts, TYPES, types, now, |facts| &mut facts.types);
-        }
-        if let Some(answer) = on_demand {
-            keep(facts, ON_DEMAND, answer, now, |facts| &mut facts.on_demand);
-        }
-        if let Some(answer) = spot {
-            keep(facts, SPOT, answer, now, |facts| &mut facts.spot);
-        }
+        read_due(clients, facts, known, ask.now, ask.isolated_vpc).await;
     }
     facts.stale(ask.now)
+}
+
+/// Reads everything about the market of the clients' region, for a catalog of its own.
+pub(crate) async fn read(
+    clients: &Clients,
+    known: &Catalog,
+    now: Timestamp,
+) -> (Option<Current>, Vec<Stale>) {
+    let mut facts = MarketFacts { region: clients.region.clone(), ..MarketFacts::default() };
+    read_due(clients, &mut facts, known, now, false).await;
+    (facts.current(&clients.region), facts.stale(now))
+}
+
+async fn read_due(
+    clients: &Clients,
+    facts: &mut MarketFacts,
+    known: &Catalog,
+    now: Timestamp,
+    isolated_vpc: bool,
+) {
+    let wants_offerings = facts.is_due(OFFERINGS, facts.offerings.as_ref(), now);
+    let wants_prices = facts.is_due(ON_DEMAND, facts.on_demand.as_ref(), now);
+    let wants_spot = facts.is_due(SPOT, facts.spot.as_ref(), now);
+    let (offered, on_demand, spot) = futures::join!(
+        when(wants_offerings, offered(clients, known)),
+        when(wants_prices && !isolated_vpc, prices::read(clients)),
+        when(wants_spot, spot::read(clients, now)),
+    );
+    if let Some((offerings, types)) = offered {
+        keep(facts, OFFERINGS, offerings, now, |facts| &mut facts.offerings);
+        keep(facts, TYPES, types, now, |facts| &mut facts.types);
+    }
+    if let Some(answer) = on_demand {
+        keep(facts, ON_DEMAND, answer, now, |facts| &mut facts.on_demand);
+    }
+    if let Some(answer) = spot {
+        keep(facts, SPOT, answer, now, |facts| &mut facts.spot);
+    }
 }
 
 async fn when<F: Future>(wanted: bool, read: F) -> Option<F::Output> {

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 
 const PAGE: i32 = 100;
 /// What all products have in common that are a Linux instance at its list price.
-const COMMON: [(&str, &str); 5] = [
-    ("serviceCode", "AmazonEC2"),
+const COMMON: [(&str, &str); 4] = [
     ("preInstalledSw", "NA"),
     ("operatingSystem", "Linux"),
     ("capacitystatus", "Used"),

@@ -13,11 +13,18 @@ use catalog::{Device, TypeFacts};
 /// EC2 describes at most this many types in one call, and takes at most 200 values for a filter.
 const PAGE: i32 = 100;
 
+/// Families whose types run paravirtual images too and are old enough for EKS's images not to start on them; the embedded
+/// catalog leaves them out as well.
+const PARAVIRTUAL: [&str; 4] = ["c1", "m1", "m2", "t1"];
+
 /// The facts of those of the named types that run nodes: hardware virtual machines on amd64 or arm64.
 pub(super) async fn read(
     clients: &Clients,
     names: Vec<String>,
 ) -> Result<Vec<TypeFacts>, CloudReadError> {
+    let family = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+    let paravirtual = |name: &String| PARAVIRTUAL.contains(&family(name).as_str());
+    let names = names.into_iter().filter(|name| !paravirtual(name)).collect::<Vec<_>>();
     let mut found = Vec::new();
     for names in names.chunks(PAGE as usize) {
         let filters = [
