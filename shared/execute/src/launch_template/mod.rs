@@ -213,4 +213,6 @@ pub fn images_by_type(templates: &Templates) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -109,3 +109,6 @@ impl Bootstrap<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
