@@ -28,7 +28,7 @@ const CONFIGURATION: &str = "joiner-webhook";
 const UNTIL: &str = "joiner.dev/certificate-until";
 const HOSTS: &str = "joiner.dev/certificate-hosts";
 /// How often the leader looks whether all is in place.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(15);
 /// How soon after a failure it looks again.
 const RETRY: Duration = Duration::from_secs(5);
 /// The longest that one look may take.

@@ -21,6 +21,8 @@ mod options;
 mod outbox;
 mod run;
 mod server;
+#[cfg(test)]
+mod testing;
 mod watches;
 
 use clap::Parser;
