@@ -31,7 +31,7 @@ from moto.moto_api._internal import moto_api_backend
 
 from . import eks_token, seed
 from .faults import Calls, Fault, Faults
-from .fleet import FleetMaker
+from .fleet import LAUNCHING, FleetMaker
 
 
 class Control:
@@ -64,7 +64,7 @@ class Control:
             ("GET", "calls"): lambda: self.calls.since(int(options.get("since", 0))),
             ("GET", "calls/count"): lambda: self.calls.counts(),
             ("DELETE", "calls"): lambda: self.calls.clear(),
-            ("GET", "instances"): lambda: [described(each) for each in self.ec2.all_instances()],
+            ("GET", "instances"): lambda: self.instances(),
             ("GET", "instance"): lambda: described(self.instance(options["id"])),
             ("GET", "states"): lambda: self.states(),
             ("GET", "types"): lambda: types(),
@@ -106,9 +106,12 @@ class Control:
         return {"added": len(faults)}
 
     def states(self) -> dict:
-        # Not in the middle of a launch, when instances have no volumes yet.
-        with self.fleets.lock:
+        with LAUNCHING:
             return {i.id: [i.state, i.launch_time.timestamp()] for i in self.ec2.all_instances()}
+
+    def instances(self) -> list:
+        with LAUNCHING:
+            return [described(each) for each in self.ec2.all_instances()]
 
     def instance(self, instance_id: str):
         found = self.ec2.get_instance_by_id(instance_id)

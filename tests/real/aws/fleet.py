@@ -17,6 +17,10 @@ from .faults import Faults
 from .prices import Prices
 
 
+# Held while instances are made: nobody sees one that has no tags or volumes yet.
+LAUNCHING = threading.Lock()
+
+
 @dataclass
 class Fleet:
     """A fleet that was made: enough for the answers that name it again."""
@@ -74,7 +78,6 @@ class FleetMaker:
     def __init__(self, prices: Prices, faults: Faults):
         self.prices = prices
         self.faults = faults
-        self.lock = threading.Lock()
         self.clear()
 
     def clear(self) -> None:
@@ -88,7 +91,7 @@ class FleetMaker:
             if response._get_param("Type") != "instant":
                 return theirs(response)
             # One at a time: a token that is used twice at once must not launch twice.
-            with maker.lock:
+            with LAUNCHING:
                 return ActionResult(maker.answer(response))
 
         def describe_fleet_instances(response) -> ActionResult:

@@ -8,6 +8,8 @@ from xml.sax.saxutils import escape
 from moto.ec2.exceptions import InvalidParameterCombination
 from moto.ec2.responses.instances import InstanceResponse
 
+from .fleet import LAUNCHING
+
 RESERVATIONS_A_PAGE = 1000
 
 
@@ -107,6 +109,10 @@ def described(instance) -> str:
 
 def install(page) -> None:
     def describe_instances(response) -> str:
+        with LAUNCHING:
+            return answer(response)
+
+    def answer(response) -> str:
         response.error_on_dryrun()
         backend, filters = response.ec2_backend, response._filters_from_querystring()
         ids = response._get_param("InstanceIds", [])

@@ -40,7 +40,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     binaries = build(options)
     state = Path(tempfile.mkdtemp(prefix="joiner-demo-"))
-    webhook = None
+    webhook, keep = None, True
     try:
         print(f"Starting a Kubernetes control plane, AWS emulators and simulated kubelets in {state}", flush=True)
         up = [REAL / "up", "--state", state, "--parent", str(os.getpid()), "--boot", str(boot)]
@@ -54,10 +54,12 @@ def main() -> int:
         scene.install_pools(REAL / "demo" / "pools.yaml")
         good = scene.scale_up()
         if options.once:
-            return 0 if good and scene.scale_down() else 1
+            keep = not (good and scene.scale_down())
+            return 1 if keep else 0
         print(TRY.format(state=state), flush=True)
         scene.follow_for_ever()
     except KeyboardInterrupt:
+        keep = False
         print("\nCleaning up", flush=True)
     except subprocess.CalledProcessError as error:
         print(f"failed: {' '.join(map(str, error.cmd))}\n{error.stderr or ''}", file=sys.stderr)
@@ -68,7 +70,9 @@ def main() -> int:
             webhook.terminate()
             webhook.wait()
         subprocess.run([REAL / "down", "--state", state])
-        if sys.exc_info()[0] is None and "JOINER_DEMO_KEEP" not in os.environ:
+        if keep:
+            print(f"Logs are in {state}/logs", flush=True)
+        else:
             shutil.rmtree(state, ignore_errors=True)
     return 0
 
@@ -78,7 +82,7 @@ def variables(path: Path) -> dict[str, str]:
     script = f". {path} && env -0"
     text = subprocess.run(["bash", "-c", script], capture_output=True, check=True, text=True, env={}).stdout
     pairs = (entry.partition("=") for entry in text.split("\0") if entry)
-    return {name: value for name, _, value in pairs if name not in ("PWD", "SHLVL", "_")}
+    return {name: value for name, _, value in pairs if name not in ("PATH", "PWD", "SHLVL", "_")}
 
 
 def build(options) -> dict[str, Path]:

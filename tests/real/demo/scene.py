@@ -9,7 +9,6 @@ from pathlib import Path
 
 import boto3
 
-CLUSTER = "demo"
 UP_S, DOWN_S = 240, 420
 POLL_S = 0.2
 
@@ -32,6 +31,7 @@ class Scene:
         self.first: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.pods_told = ""
+        self.starts: list[float] = []
         self.tap = self.make_tap()
 
     def make_tap(self) -> str:
@@ -61,6 +61,9 @@ class Scene:
         path = self.state / "pools.yaml"
         path.write_text(manifest.read_text().replace("${CLUSTER}", self.cluster))
         self.kubectl("apply", "--filename", str(path))
+        # As a user would: pods come when the pool is there. Joiner says that it is; if it does not, pods come all the same.
+        arguments = ["kubectl", "wait", "nodepool/default", "--for=condition=Ready", "--timeout=10s"]
+        subprocess.run(arguments, capture_output=True)
 
     def scale_up(self) -> bool:
         print(f"\n$ kubectl create deployment web --image=web --replicas={self.replicas}\n", flush=True)
@@ -75,7 +78,7 @@ class Scene:
         self.began = time.time()
         self.kubectl("scale", "deployment", "web", "--replicas=0")
         done = self.follow(lambda: not self.left(), DOWN_S)
-        what = "All instances have gone." if done else f"Still there: {', '.join(self.left())}\n{self.why()}"
+        what = "All instances have gone, and their nodes." if done else f"Still there: {', '.join(self.left())}\n{self.why()}"
         print("\n" + what, flush=True)
         return done
 
@@ -87,7 +90,8 @@ class Scene:
         while time.time() < deadline:
             lines = [*self.bus(), *self.functions(), *self.aws(), *self.nodes()]
             for line in sorted(lines):
-                self.say(*line)
+                if line[0] >= self.began:
+                    self.say(*line)
             self.pods()
             if done():
                 return True
@@ -99,8 +103,10 @@ class Scene:
         for message in received.get("Messages", []):
             at = int(message["Attributes"]["SentTimestamp"]) / 1000
             event = json.loads(message["Body"])
-            self.mark("event on the bus", at)
-            yield at, "event bus", f"{event['detail-type']}  {json.dumps(event['detail'])[:90]}"
+            if event["detail-type"] == "Pods Pending":
+                self.mark("event on the bus", at)
+            detail = event["detail"]
+            yield at, "event bus", f"{event['detail-type']}: {detail.get('count', '?')}, {detail.get('reason', '')}"
             self.sqs.delete_message(QueueUrl=self.tap, ReceiptHandle=message["ReceiptHandle"])
 
     def functions(self):
@@ -112,8 +118,8 @@ class Scene:
                 continue
             for event in events[self.seen_logs.get(name, 0) :]:
                 at = event["timestamp"] / 1000
-                if at >= self.began and event["message"].startswith("START"):
-                    self.mark("function invoked", at)
+                if event["message"].startswith("START"):
+                    self.starts.append(at)
                 if at >= self.began and (text := told(event["message"])):
                     yield at, name, text
             self.seen_logs[name] = len(events)
@@ -124,7 +130,7 @@ class Scene:
         for call in calls:
             if call["action"] == "CreateFleet":
                 self.mark("CreateFleet", call["time"])
-            if call["status"] != 200:
+            if call["status"] == 0 or call["status"] >= 429:
                 yield call["time"], "AWS", f"{call['action']} answers {call['status']}"
         for instance in self.fetch("instances"):
             known = self.instances.get(instance["id"])
@@ -172,12 +178,16 @@ class Scene:
         return len(self.running)
 
     def left(self) -> list[str]:
-        return sorted(i["id"] for i in self.instances.values() if i["state"] not in ("terminated", "shutting-down"))
+        instances = [i["id"] for i in self.instances.values() if i["state"] not in ("terminated", "shutting-down")]
+        return instances or self.kubectl("get", "nodes", "--output=name").split()
 
     def latencies(self) -> str:
+        # Any function may be the one that buys: a turn looks at all there is, whatever woke it.
+        bought_at = self.first.get("CreateFleet", 0)
+        invoked = max((at for at in self.starts if at <= bought_at), default=None)
         rows = [
             ("pods created -> event on the bus", self.first.get("event on the bus")),
-            ("             -> function invoked", self.first.get("function invoked")),
+            ("             -> function invoked", invoked),
             ("             -> CreateFleet", self.first.get("CreateFleet")),
             ("             -> first node ready", self.first.get("node ready")),
             ("             -> last node ready", self.last.get("node ready")),
@@ -218,11 +228,15 @@ def told(message: str) -> str | None:
     if text == "turn":
         if not any(fields.get(name) for name in ("pending_pods", "launched", "terminated", "failures")):
             return None
-        price = fields.get("planned_usd_per_hour")
-        return (
-            f"turn: {fields.get('pending_pods')} pods wait, {fields.get('launched')} of {fields.get('launches')} nodes bought "
-            f"at ${price}/h (bound ${fields.get('lower_bound_usd_per_hour')}/h), {fields.get('terminated')} ended"
-        )
+        text = f"turn: {fields.get('pending_pods')} pods wait"
+        if fields.get("launches"):
+            price, bound = fields.get("planned_usd_per_hour"), fields.get("lower_bound_usd_per_hour")
+            text += f", {fields['launches']} nodes decided at ${price}/h (no less than ${bound}/h is possible)"
+        if fields.get("launched"):
+            text += f", {fields['launched']} bought"
+        if fields.get("terminated"):
+            text += f", {fields['terminated']} ended"
+        return text + (f", {fields['failures']} not done" if fields.get("failures") else "")
     if text in ("done", "not done"):
         price = fields.get("micro_usd_per_hour")
         cost = f"  ${int(price) / 1e6:.4f}/h" if price else ""

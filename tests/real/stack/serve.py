@@ -219,6 +219,8 @@ class Stack:
             environment["AWS_ENDPOINT_URL"] = self.aws
         self.environment = environment
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items())]
+        if control_plane and not shutil.which("kubectl"):
+            lines.append(f'export PATH="$PATH:{Path(control_plane.kubectl).parent}"\n')
         (self.state / "env").write_text("".join(lines))
 
 
