@@ -186,12 +186,10 @@ fn fleet_tags(
 /// A call that is refused as a whole for want of capacity refuses each of its offerings; the account may not buy spot at all, or
 /// has used up its quota, whatever the type.
 fn refused_whole(request: &FleetRequest, error: CloudError) -> Result<FleetAnswer, CloudError> {
-    let (code, message) = match error {
-        CloudError::Refused { code, message, .. } if errors::is_no_capacity(&code) => {
-            (code, message)
-        }
-        error => return Err(error),
-    };
+    let CloudError::Refused { code, message, .. } = &error else { return Err(error) };
+    if !errors::is_no_capacity(code) {
+        return Err(error);
+    }
     let refusal = |instance_type: &str, zone: &str| Refusal {
         instance_type: instance_type.to_owned(),
         zone: zone.to_owned(),
