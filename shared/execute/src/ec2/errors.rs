@@ -111,10 +111,12 @@ where
     if lower.contains("credential") || lower.contains("identity") {
         return CloudError::Credentials { call, code: "NoCredentials".to_owned() };
     }
-    let message = match error {
-        SdkError::TimeoutError(_) => "timed out",
-        SdkError::ResponseError(_) => "the answer cannot be read",
-        _ => "the connection failed",
+    let timed_out = matches!(error, SdkError::TimeoutError(_));
+    let answered = matches!(error, SdkError::ResponseError(_));
+    let message = match (timed_out, answered) {
+        (true, _) => "timed out",
+        (false, true) => "the answer cannot be read",
+        (false, false) => "the connection failed",
     };
     CloudError::Unknown { call, message: message.to_owned() }
 }

@@ -1,7 +1,7 @@
 //! CreateFleet: what is asked, and what the answer says.
 
 use super::overrides::{Override, overrides};
-use super::{Ec2Cloud, errors, paid_for, subnets, wire};
+use super::{Ec2Cloud, errors, paid_for, wire};
 use crate::launch_template::{Templates, images_by_type, instance_tags};
 use crate::ports::{Bought, CloudError, FleetAnswer, FleetRequest, Refusal};
 use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
@@ -30,7 +30,10 @@ impl Ec2Cloud {
         templates: &Templates,
     ) -> Result<FleetAnswer, CloudError> {
         let now = self.now_ms();
-        let subnets = subnets::by_zone(&class.subnets, &mut self.memory().in_flight, now);
+        let subnets = {
+            let memory = &mut *self.memory();
+            memory.chosen.of(&request.batch, &class.subnets, &mut memory.in_flight, now)
+        };
         let (overrides, refused) = overrides(templates, &subnets);
         if overrides.is_empty() {
             return Ok(FleetAnswer { bought: Vec::new(), refused });
@@ -50,6 +53,11 @@ impl Ec2Cloud {
     }
 
     fn answer(&self, asked: &Asked, output: &CreateFleetOutput) -> Result<FleetAnswer, CloudError> {
+        // The SDK reads an answer that ends in its middle as one without fields.
+        if output.fleet_id().is_none() {
+            let message = "the answer cannot be read".to_owned();
+            return Err(CloudError::Unknown { call: CALL, message });
+        }
         let mut answer = FleetAnswer::default();
         for instance in output.instances() {
             self.count_addresses(asked, instance);
@@ -178,12 +186,10 @@ fn fleet_tags(
 /// A call that is refused as a whole for want of capacity refuses each of its offerings; the account may not buy spot at all, or
 /// has used up its quota, whatever the type.
 fn refused_whole(request: &FleetRequest, error: CloudError) -> Result<FleetAnswer, CloudError> {
-    let (code, message) = match error {
-        CloudError::Refused { code, message, .. } if errors::is_no_capacity(&code) => {
-            (code, message)
-        }
-        error => return Err(error),
-    };
+    let CloudError::Refused { code, message, .. } = &error else { return Err(error) };
+    if !errors::is_no_capacity(code) {
+        return Err(error);
+    }
     let refusal = |instance_type: &str, zone: &str| Refusal {
         instance_type: instance_type.to_owned(),
         zone: zone.to_owned(),

@@ -1,5 +1,6 @@
 //! The `Cloud` port on EC2 and IAM.
 
+mod adopt;
 mod bucket;
 mod errors;
 mod fleet;
@@ -23,7 +24,7 @@ use model::{CapacityType, Labels};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use subnets::InFlight;
+use subnets::{Chosen, InFlight};
 
 /// How long one attempt of a call may take.
 pub const ATTEMPT: Duration = Duration::from_secs(5);
@@ -49,6 +50,7 @@ struct Memory {
     templates: BTreeMap<String, u64>,
     profiles: BTreeSet<String>,
     in_flight: InFlight,
+    chosen: Chosen,
 }
 
 impl Ec2Cloud {
@@ -144,6 +146,18 @@ fn template_is_gone(error: &CloudError) -> bool {
     }
 }
 
+/// Whether the batch's token was used before by a call with other parameters.
+fn is_other_parameters(error: &CloudError) -> bool {
+    match error {
+        CloudError::Refused { code, .. } => code == "IdempotentParameterMismatch",
+        CloudError::Throttled { .. }
+        | CloudError::Denied { .. }
+        | CloudError::Credentials { .. }
+        | CloudError::NotFound { .. }
+        | CloudError::Unknown { .. } => false,
+    }
+}
+
 impl Cloud for Ec2Cloud {
     async fn launch(
         &self,
@@ -161,7 +175,12 @@ impl Cloud for Ec2Cloud {
             }
             answer => answer,
         };
-        let mut answer = answer?;
+        let mut answer = match answer {
+            Err(error) if is_other_parameters(&error) => {
+                self.first_answer(request, class, &templates, error).await?
+            }
+            answer => answer?,
+        };
         answer.refused.extend(templates.refused);
         answer.refused.sort();
         answer.refused.dedup();
@@ -193,5 +212,7 @@ fn paid_for(request: &FleetRequest, spot: bool) -> CapacityType {
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

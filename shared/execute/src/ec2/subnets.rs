@@ -23,6 +23,26 @@ impl InFlight {
     }
 }
 
+/// The subnets that batches went to, by zone: a batch that is asked for again must be asked for with the same parameters, though its
+/// own instances have taken addresses since.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chosen(BTreeMap<String, (u64, BTreeMap<String, Option<String>>)>);
+
+impl Chosen {
+    /// The batch's subnets as they were chosen first, or as they are chosen now.
+    pub(super) fn of(
+        &mut self,
+        batch: &str,
+        subnets: &[Subnet],
+        in_flight: &mut InFlight,
+        now_ms: u64,
+    ) -> BTreeMap<String, Option<String>> {
+        self.0.retain(|_, (at, _)| now_ms.saturating_sub(*at) < 2 * PREDICTED_MS);
+        let choose = || (now_ms, by_zone(subnets, in_flight, now_ms));
+        self.0.entry(batch.to_owned()).or_insert_with(choose).1.clone()
+    }
+}
+
 /// By zone, the subnet with the most free addresses, less those in flight; equal ones by id. A zone without any free address has
 /// `None`.
 pub(super) fn by_zone(
@@ -67,6 +87,26 @@ mod tests {
             format!("{zone}={}", id.as_deref().unwrap_or("none"))
         };
         assert_eq!(chosen.iter().map(text).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_batch_stays_with_its_subnets() {
+        let subnet = |id: &str, free_addresses| Subnet {
+            id: id.to_owned(),
+            zone: "a".to_owned(),
+            free_addresses,
+            ..Subnet::default()
+        };
+        let subnets = [subnet("s-1", 9), subnet("s-2", 8)];
+        let (mut chosen, mut in_flight) = (Chosen::default(), InFlight::default());
+        let mut of = |batch: &str, now_ms: u64| {
+            let found = chosen.of(batch, &subnets, &mut in_flight, now_ms);
+            in_flight.add("s-1", 5, now_ms);
+            found["a"].clone().unwrap()
+        };
+        assert_eq!(of("b-1", 0), "s-1");
+        assert_eq!(of("b-1", 1), "s-1");
+        assert_eq!(of("b-2", 1), "s-2");
     }
 
     #[test]
