@@ -138,7 +138,9 @@ fn what_happened<E, R>(error: &SdkError<E, R>) -> &'static str {
             "the call could not be sent: are there credentials and a region?"
         }
         SdkError::ConstructionFailure(_) => "the call could not be made: is there a region?",
-        _ => "an answer that cannot be read",
+        SdkError::ResponseError(_) | SdkError::ServiceError(_) | _ => {
+            "an answer that cannot be read"
+        }
     }
 }
 

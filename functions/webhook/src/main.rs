@@ -25,16 +25,9 @@ mod server;
 mod testing;
 mod watches;
 
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-
-/// The kube client logs bodies that it cannot read, and a body may be a Secret.
-const LOGS: &str = "info,kube_client=error,kube_runtime=error";
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let options = options::Options::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
-    tracing_subscriber::fmt().json().with_env_filter(filter).init();
+    let options = <options::Options as clap::Parser>::parse();
+    run::log();
     run::run(options).await
 }

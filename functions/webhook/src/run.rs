@@ -23,11 +23,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tracing_subscriber::EnvFilter;
 
 /// How many changes may wait for the board; watches wait when it is full.
 const CHANGES: usize = 64;
 /// How long the last knocks may take when the process ends.
 const LAST: Duration = Duration::from_secs(6);
+
+/// The kube client logs bodies that it cannot read, and a body may be a Secret.
+const LOGS: &str = "info,kube_client=error,kube_runtime=error";
+
+/// Logs in JSON, as RUST_LOG says.
+pub(crate) fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
+    tracing_subscriber::fmt().json().with_env_filter(filter).init();
+}
 
 /// Runs until the process is told to end.
 ///

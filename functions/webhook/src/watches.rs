@@ -9,7 +9,7 @@ use crate::kinds::{ClaimWire, NodeWire, PodWire, Slim, Wire};
 use crate::metrics::{Metrics, Watched};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, pin_mut};
-use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::core::{ApiResource, DynamicObject, PartialObjectMeta, Status};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::BTreeMap;
@@ -234,24 +234,26 @@ fn spec(object: PartialObjectMeta<DynamicObject>) -> (Uid, Option<Spec>) {
 }
 
 fn is_missing(error: &watcher::Error) -> bool {
-    let status =
-        |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
+    status(error).is_some_and(|status| status.code == 404)
+}
+
+/// What the API server said, if the error is its answer to a call.
+fn status(error: &watcher::Error) -> Option<&Status> {
     match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => status(error),
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => false,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status),
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::NoResourceVersion => None,
     }
 }
 
 /// The error in short, with the permission that is missing if one is.
 fn cause(error: &watcher::Error) -> String {
-    let status = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status),
-        _ => None,
-    };
-    match status {
+    match status(error) {
         Some(status) if status.code == 403 => {
             format!(
                 "{}; grant it in the ClusterRole joiner-webhook (verbs list and watch)",
