@@ -59,7 +59,12 @@ impl Target<'_> {
         ClusterReadError::Unreachable { what: self.what(), cause: cause.to_string() }
     }
 
-    fn refused(&self, status: StatusCode, retry_after_s: Option<u64>, body: &[u8]) -> ClusterReadError {
+    fn refused(
+        &self,
+        status: StatusCode,
+        retry_after_s: Option<u64>,
+        body: &[u8],
+    ) -> ClusterReadError {
         let what = self.what();
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -174,7 +179,9 @@ impl Api {
 
     fn note_date(&self, response: &Response<Body>) {
         let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
-        let Some(moment) = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()) else { return };
+        let Some(moment) = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()) else {
+            return;
+        };
         let seconds = moment.timestamp().as_second();
         self.now.fetch_max(seconds, Ordering::Relaxed);
         self.skew_s.store(local_seconds() - seconds, Ordering::Relaxed);
@@ -225,10 +232,11 @@ impl Answer<'_> {
             let cause = format!("the answer stopped for {} s", READ_DEADLINE.as_secs());
             target.unreachable(cause)
         })?;
-        let Some(part) = part.map_err(|error| target.unreachable(super::causes(&error)))? else {
-            return Ok(None);
-        };
-        self.unpack(&part).map(Some).map_err(|error| target.malformed(error))
+        match part.map_err(|error| target.unreachable(super::causes(&error)))? {
+            Some(part) => self.unpack(&part).map(Some),
+            None => self.rest(),
+        }
+        .map_err(|error| target.malformed(error))
     }
 
     /// The next part, unless there is none within this time: `Err` says so.
@@ -267,6 +275,13 @@ impl Answer<'_> {
     fn unpack(&mut self, part: &[u8]) -> std::io::Result<Vec<u8>> {
         let Some(gzip) = &mut self.gzip else { return Ok(part.to_vec()) };
         gzip.write_all(part)?;
+        gzip.flush()?;
         Ok(std::mem::take(gzip.get_mut()))
+    }
+
+    /// What the unpacking held back, once.
+    fn rest(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        let Some(gzip) = self.gzip.take() else { return Ok(None) };
+        gzip.finish().map(Some)
     }
 }

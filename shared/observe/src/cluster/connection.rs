@@ -64,7 +64,8 @@ impl Connection {
         file: Option<&Path>,
         context: Option<&str>,
     ) -> Result<Self, ConnectionError> {
-        let text = |error: &dyn std::error::Error| ConnectionError::Kubeconfig(super::causes(error));
+        let text =
+            |error: &dyn std::error::Error| ConnectionError::Kubeconfig(super::causes(error));
         let kubeconfig = match file {
             Some(file) => Kubeconfig::read_from(file),
             None => Kubeconfig::read(),
@@ -97,11 +98,10 @@ impl Connection {
         let endpoint = endpoint.map_err(|error| wrong("endpoint", error.to_string()))?;
         let mut config = Config::new(endpoint);
         let authority = STANDARD.decode(facts.certificate_authority.trim());
-        let authority = authority
-            .map_err(|error| wrong("certificate authority", error.to_string()))
-            .and_then(|pem| {
-                certificates(&pem).map_err(|cause| wrong("certificate authority", cause))
-            })?;
+        let authority =
+            authority.map_err(|error| wrong("certificate authority", error.to_string())).and_then(
+                |pem| certificates(&pem).map_err(|cause| wrong("certificate authority", cause)),
+            )?;
         config.root_cert = Some(authority);
         let token = EksToken::new(&facts.name, region, credentials);
         let service = ServiceBuilder::new()

@@ -46,7 +46,9 @@ pub enum ClusterReadError {
         retry_after_s: Option<u64>,
     },
     /// The version asked for is no longer known (410), again and again.
-    #[error("{what} cannot be read: the list expires faster than it can be read; the next turn tries again")]
+    #[error(
+        "{what} cannot be read: the list expires faster than it can be read; the next turn tries again"
+    )]
     Gone {
         /// What was asked for.
         what: String,
@@ -58,7 +60,9 @@ pub enum ClusterReadError {
         what: String,
     },
     /// The API server fails.
-    #[error("{what} cannot be read: the API server answers {status}: {message}; the next turn tries again")]
+    #[error(
+        "{what} cannot be read: the API server answers {status}: {message}; the next turn tries again"
+    )]
     Server {
         /// What was asked for.
         what: String,

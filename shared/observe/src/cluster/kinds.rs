@@ -159,10 +159,8 @@ const POD_SPEC: Mask = only(&[
     ("volumes", only(&[("name", ALL), ("persistentVolumeClaim", ALL), ("ephemeral", ALL)])),
 ]);
 
-const DAEMON_SET_MASK: Mask = only(&[
-    ("metadata", METADATA),
-    ("spec", only(&[("template", only(&[("spec", POD_SPEC)]))])),
-]);
+const DAEMON_SET_MASK: Mask =
+    only(&[("metadata", METADATA), ("spec", only(&[("template", only(&[("spec", POD_SPEC)]))]))]);
 
 const BUDGET_MASK: Mask = only(&[
     ("metadata", METADATA),
@@ -178,10 +176,7 @@ const CLAIM_MASK: Mask = only(&[
 
 const VOLUME_MASK: Mask = only(&[
     ("metadata", METADATA),
-    (
-        "spec",
-        except(&[("claimRef", NONE), ("csi", only(&[("driver", ALL)]))]),
-    ),
+    ("spec", except(&[("claimRef", NONE), ("csi", only(&[("driver", ALL)]))])),
 ]);
 
 const ATTACHMENT_MASK: Mask = only(&[("metadata", METADATA), ("spec", ALL)]);

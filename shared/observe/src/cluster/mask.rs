@@ -289,7 +289,10 @@ mod tests {
 
     #[test]
     fn an_object_of_the_wrong_shape_stays_as_it_is() {
-        check(json!({ "metadata": 3, "spec": [null, "x"] }), json!({ "metadata": 3, "spec": [null, "x"] }));
+        check(
+            json!({ "metadata": 3, "spec": [null, "x"] }),
+            json!({ "metadata": 3, "spec": [null, "x"] }),
+        );
         check(json!("x"), json!("x"));
     }
 
@@ -300,7 +303,10 @@ mod tests {
             let found = parse_list(text.as_bytes(), &MASK, &mut |_| {}).unwrap();
             let next = expected.1.map(str::to_owned);
             let version = expected.0.to_owned();
-            assert_eq!(found, ListMetadata { resource_version: version, next, remaining: expected.2 });
+            assert_eq!(
+                found,
+                ListMetadata { resource_version: version, next, remaining: expected.2 }
+            );
         };
         check(json!({ "metadata": { "resourceVersion": "7" }, "items": null }), ("7", None, None));
         let page = json!({ "resourceVersion": "7", "continue": "abc", "remainingItemCount": 9 });

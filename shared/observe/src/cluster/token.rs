@@ -27,7 +27,9 @@ const RENEWED_AFTER: Duration = Duration::from_secs(11 * 60);
 #[derive(Debug, Error)]
 pub enum TokenError {
     /// There are no AWS credentials, or they cannot be had.
-    #[error("no AWS credentials for the cluster's token: {0}; check the function's role, or log in to AWS")]
+    #[error(
+        "no AWS credentials for the cluster's token: {0}; check the function's role, or log in to AWS"
+    )]
     Credentials(String),
     /// The token could not be signed.
     #[error("the cluster's token cannot be signed: {0}")]
@@ -70,9 +72,8 @@ impl EksToken {
 
     async fn sign(&self, now: SystemTime) -> Result<String, TokenError> {
         let credentials = self.credentials.provide_credentials().await;
-        let identity = credentials
-            .map_err(|error| TokenError::Credentials(super::causes(&error)))?
-            .into();
+        let identity =
+            credentials.map_err(|error| TokenError::Credentials(super::causes(&error)))?.into();
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(EXPIRES);
@@ -130,7 +131,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     fn token(region: &str) -> EksToken {
-        let credentials = Credentials::new("AKID", "SECRET", Some("SESSION".to_owned()), None, "test");
+        let credentials =
+            Credentials::new("AKID", "SECRET", Some("SESSION".to_owned()), None, "test");
         EksToken::new("demo", region, SharedCredentialsProvider::new(credentials))
     }
 
