@@ -39,6 +39,6 @@ pub async fn carry_out<C: Cloud, K: Cluster>(
     steps::take(plan, orders, cloud, cluster, &mut outcome).await;
     launches::launch(plan, orders, cloud, cluster, &mut outcome).await;
     events::tell(plan, orders, cluster, &mut outcome).await;
-    status::keep(orders, cluster, &mut outcome).await;
+    status::keep(orders, cloud, cluster, &mut outcome).await;
     outcome
 }

@@ -144,6 +144,13 @@ pub trait Cloud: Send + Sync {
         cluster: &ClusterFacts,
     ) -> impl Future<Output = Result<FleetAnswer, CloudError>> + Send;
 
+    /// Makes what launches of the class will need and what takes EC2 seconds to learn of: its instance profile, whose name is returned.
+    fn prepare(
+        &self,
+        class: &ResolvedNodeClass,
+        cluster: &ClusterFacts,
+    ) -> impl Future<Output = Result<Option<String>, CloudError>> + Send;
+
     /// Terminates instances; those that are gone already count as terminated. Returns the ids whose termination is certain.
     fn terminate(
         &self,

@@ -3,11 +3,12 @@
 use crate::claims::resources;
 use crate::orders::Orders;
 use crate::outcome::Outcome;
-use crate::ports::Cluster;
+use crate::ports::{Cloud, Cluster};
 use crate::{conditions, objects};
 use model::node_class::ResolvedNodeClass;
 use model::{NodePool, Resources};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The conditions of a class beside `Ready` (aws, `ec2nodeclass_status.go`).
 const OF_CLASS: [&str; 5] = [
@@ -19,13 +20,19 @@ const OF_CLASS: [&str; 5] = [
 ];
 
 /// Brings every status up to date.
-pub(crate) async fn keep<K: Cluster>(orders: &Orders<'_>, cluster: &K, outcome: &mut Outcome) {
+pub(crate) async fn keep<C: Cloud, K: Cluster>(
+    orders: &Orders<'_>,
+    cloud: &C,
+    cluster: &K,
+    outcome: &mut Outcome,
+) {
+    let profiles = prepare(orders, cloud).await;
     for object in orders.objects {
         let Some(of) = objects::pool_or_class(object) else { continue };
         let mut wanted = object.clone();
         match of.resource {
             "nodepools" | "provisioners" => pool(&mut wanted, orders),
-            _ => class(&mut wanted, orders),
+            _ => class(&mut wanted, orders, &profiles),
         }
         if wanted["status"] == object["status"] {
             continue;
@@ -38,6 +45,19 @@ pub(crate) async fn keep<K: Cluster>(orders: &Orders<'_>, cluster: &K, outcome: 
             outcome.look_again = look_again;
         }
     }
+}
+
+/// The instance profile of each class by its name, or why there is none.
+type Profiles = BTreeMap<String, Result<Option<String>, String>>;
+
+/// Makes what launches will need before there are any: EC2 takes seconds to learn of a new profile.
+async fn prepare<C: Cloud>(orders: &Orders<'_>, cloud: &C) -> Profiles {
+    let mut profiles = Profiles::new();
+    for (name, class) in orders.classes {
+        let prepared = cloud.prepare(class, orders.cluster).await;
+        profiles.insert(name.clone(), prepared.map_err(|error| error.to_string()));
+    }
+    profiles
 }
 
 fn pool(object: &mut Value, orders: &Orders<'_>) {
@@ -113,18 +133,24 @@ fn problem(class: &ResolvedNodeClass) -> Option<&str> {
     first.map(|(_, message)| message.as_str())
 }
 
-fn class(object: &mut Value, orders: &Orders<'_>) {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let Some(class) = orders.classes.get(name) else { return };
+fn class(object: &mut Value, orders: &Orders<'_>, profiles: &Profiles) {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let Some(class) = orders.classes.get(&name) else { return };
     let legacy = object["kind"] == "AWSNodeTemplate";
     found(object, class, legacy);
     if legacy {
         return;
     }
     let now = orders.now();
+    let profile = profiles.get(&name);
+    if let Some(Ok(Some(profile))) = profile {
+        object["status"]["instanceProfile"] = json!(profile);
+    }
+    let no_profile = profile.and_then(|profile| profile.as_ref().err()).map(String::as_str);
     for name in OF_CLASS {
         let problem = class.problems.iter().find(|(of, _)| of == name);
-        let (status, why) = told(problem.map(|(_, message)| message.as_str()));
+        let problem = problem.map(|(_, message)| message.as_str());
+        let (status, why) = told(problem.or(no_profile.filter(|_| name == "InstanceProfileReady")));
         conditions::set(
             object,
             name,
@@ -134,7 +160,7 @@ fn class(object: &mut Value, orders: &Orders<'_>) {
             &now,
         );
     }
-    let (status, why) = told(problem(class));
+    let (status, why) = told(problem(class).or(no_profile));
     conditions::set(
         object,
         "Ready",

@@ -21,7 +21,7 @@ use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use bucket::Buckets;
 use model::node_class::{ClusterFacts, ResolvedNodeClass};
 use model::{CapacityType, Labels};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use subnets::{Chosen, InFlight};
@@ -41,6 +41,7 @@ pub struct Ec2Cloud {
     default_instance_profile: Option<String>,
     started: Instant,
     memory: Mutex<Memory>,
+    making_profile: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +49,8 @@ struct Memory {
     buckets: Buckets,
     /// Launch templates that are there, and when a call last named them, in milliseconds.
     templates: BTreeMap<String, u64>,
-    profiles: BTreeSet<String>,
+    /// Instance profiles that are there, and from when EC2 knows them, in milliseconds.
+    profiles: BTreeMap<String, u64>,
     in_flight: InFlight,
     chosen: Chosen,
 }
@@ -76,6 +78,7 @@ impl Ec2Cloud {
             default_instance_profile,
             started: Instant::now(),
             memory: Mutex::default(),
+            making_profile: tokio::sync::Mutex::default(),
         }
     }
 
@@ -185,6 +188,14 @@ impl Cloud for Ec2Cloud {
         answer.refused.sort();
         answer.refused.dedup();
         Ok(answer)
+    }
+
+    async fn prepare(
+        &self,
+        class: &ResolvedNodeClass,
+        cluster: &ClusterFacts,
+    ) -> Result<Option<String>, CloudError> {
+        self.instance_profile(&class.spec, cluster).await
     }
 
     async fn terminate(&self, ids: &[String]) -> Result<Vec<String>, CloudError> {

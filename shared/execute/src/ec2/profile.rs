@@ -8,6 +8,9 @@ use model::node_class::{ClusterFacts, NodeClassSpec};
 use model::{Labels, labels};
 use sha2::{Digest, Sha256};
 
+/// EC2 knows a new profile after this many milliseconds.
+const LEARNT_AFTER_MS: u64 = 4_000;
+
 impl Ec2Cloud {
     /// The name of the profile for instances of this class; made, if the class names a role and it is not there yet.
     ///
@@ -27,12 +30,19 @@ impl Ec2Cloud {
         }
         let Some(role) = &class.role else { return self.default_profile(class).map(Some) };
         let name = profile_name(class, cluster, role);
-        if self.memory().profiles.contains(&name) {
-            return Ok(Some(name));
-        }
-        let made = self.ensure_profile(&name, role, class, cluster).await?;
-        self.memory().profiles.insert(name.clone());
-        if made {
+        // Batches are bought side by side: one of them makes the profile, the others wait for it.
+        let _one = self.making_profile.lock().await;
+        let known = self.memory().profiles.get(&name).copied();
+        let usable_at = match known {
+            Some(usable_at) => usable_at,
+            None => {
+                let made = self.ensure_profile(&name, role, class, cluster).await?;
+                let usable_at = if made { self.now_ms() + LEARNT_AFTER_MS } else { 0 };
+                self.memory().profiles.insert(name.clone(), usable_at);
+                usable_at
+            }
+        };
+        if usable_at > self.now_ms() {
             let message = format!(
                 "instance profile {name} was made for role {role} just now, and EC2 learns of it within seconds"
             );

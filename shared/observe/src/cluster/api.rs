@@ -232,10 +232,11 @@ impl Answer<'_> {
             let cause = format!("the answer stopped for {} s", READ_DEADLINE.as_secs());
             target.unreachable(cause)
         })?;
-        let Some(part) = part.map_err(|error| target.unreachable(super::causes(&error)))? else {
-            return Ok(None);
-        };
-        self.unpack(&part).map(Some).map_err(|error| target.malformed(error))
+        match part.map_err(|error| target.unreachable(super::causes(&error)))? {
+            Some(part) => self.unpack(&part).map(Some),
+            None => self.rest(),
+        }
+        .map_err(|error| target.malformed(error))
     }
 
     /// The next part, unless there is none within this time: `Err` says so.
@@ -274,8 +275,13 @@ impl Answer<'_> {
     fn unpack(&mut self, part: &[u8]) -> std::io::Result<Vec<u8>> {
         let Some(gzip) = &mut self.gzip else { return Ok(part.to_vec()) };
         gzip.write_all(part)?;
-        // What is unpacked but not yet handed over would be missing at the end.
         gzip.flush()?;
         Ok(std::mem::take(gzip.get_mut()))
+    }
+
+    /// What the unpacking held back, once.
+    fn rest(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        let Some(gzip) = self.gzip.take() else { return Ok(None) };
+        gzip.finish().map(Some)
     }
 }

@@ -198,11 +198,12 @@ async fn read_core(
     pods: &mut Store,
     waiting: &mut Store,
 ) -> Result<(), ClusterReadError> {
-    if resume_core(api, claims, nodes, pods).await? {
+    let warm = claims.is_warm() && nodes.is_warm() && pods.is_warm();
+    if warm && resume_core(api, claims, nodes, pods).await? {
         return Ok(());
     }
     // What had to be listed is newer than what was resumed before, so all that follows is read again.
-    let mut anew = false;
+    let mut anew = !warm;
     for store in [&mut *claims, &mut *nodes] {
         if anew || !store.is_warm() {
             anew = true;
@@ -227,9 +228,6 @@ async fn resume_core(
     nodes: &mut Store,
     pods: &mut Store,
 ) -> Result<bool, ClusterReadError> {
-    if !(claims.is_warm() && nodes.is_warm() && pods.is_warm()) {
-        return Ok(false);
-    }
     let marks = [claims.mark(api).await?, nodes.mark(api).await?, pods.mark(api).await?];
     let [Some(of_claims), Some(of_nodes), Some(of_pods)] = marks else {
         [claims, nodes, pods].into_iter().for_each(Store::distrust);

@@ -9,7 +9,7 @@
 //!    and is sent without waiting for anything.
 //! 2. Events are taken up to that version, so that kinds read one after the other stay in that order. One beyond it, or a bookmark
 //!    that reaches it, ends the burst; otherwise a quiet gap does.
-//! 3. The number of objects must then be what the list told. Anything odd (another count, an error, a version that is gone, an early
+//! 3. The number of objects must then be what the list told: until it is, a silence is waited out for a while. Anything odd (another count, an error, a version that is gone, an early
 //!    end) makes the copy worthless, and all objects are listed.
 //!
 //! A stall in the middle of a burst that leaves the count right gives the state of a moment before, whole in itself: events come in order.
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// How long a burst may be silent before it counts as ended.
 const QUIET: Duration = Duration::from_millis(30);
+/// How many silences in a row are waited for while the count is not what it must be: a busy server may pause.
+const PATIENCE: u32 = 20;
 /// When the server ends the watch, should we not.
 const WATCH_S: u32 = 30;
 
@@ -49,13 +51,8 @@ impl Store {
             return Ok(Resumed::Odd);
         }
         let reached = self.take_burst(api, from, mark).await;
-        let whole = match (&reached, mark) {
-            (Ok(Some(_)), Some(mark)) => mark.count.is_none_or(|count| count == self.len()),
-            (Ok(Some(_)), None) => true,
-            (Ok(None) | Err(_), _) => false,
-        };
         match reached {
-            Ok(Some(version)) if whole => {
+            Ok(Some(version)) if self.is_complete(mark) => {
                 self.confirm(mark.map_or(version, |mark| mark.version), api);
                 Ok(Resumed::Whole)
             }
@@ -64,6 +61,11 @@ impl Store {
                 other.map(|_| Resumed::Odd)
             }
         }
+    }
+
+    /// Whether there are as many objects as the mark says.
+    fn is_complete(&self, mark: Option<Mark>) -> bool {
+        mark.and_then(|mark| mark.count).is_none_or(|count| count == self.len())
     }
 
     /// The last version taken; `None` if the burst was odd.
@@ -81,16 +83,21 @@ impl Store {
             Err(ClusterReadError::Gone { .. }) => return Ok(None),
             answer => answer?,
         });
-        let mut reached = from;
+        let (mut reached, mut silences) = (from, 0);
         loop {
             if mark.is_some_and(|mark| reached >= mark.version) {
                 return Ok(Some(reached));
             }
             let line = match lines.next(target).await? {
                 Next::Line(line) => line,
-                Next::Quiet => return Ok(Some(reached)),
-                Next::End => return Ok(None),
+                Next::Quiet if self.is_complete(mark) => return Ok(Some(reached)),
+                Next::Quiet if silences < PATIENCE => {
+                    silences += 1;
+                    continue;
+                }
+                Next::Quiet | Next::End => return Ok(None),
             };
+            silences = 0;
             match self.take_event(&line, mark) {
                 Some(version) => reached = version,
                 None => return Ok(None),
