@@ -4,7 +4,7 @@ use crate::cloud::{
     self, Ask, CloudReadError, CloudReader, CloudReading, Facts, UnavailableOfferings,
 };
 use crate::cluster::{ClusterReadError, ClusterReader, ClusterReading, ConfigMapName, Scope};
-use crate::{DumpOptions, live};
+use crate::{DumpFinding, DumpOptions, Severity, live};
 use model::node_class::{ClusterFacts, KubeletSettings, ResolvedNodeClass};
 use model::{NodeClassSpec, Snapshot, Timestamp};
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub struct Sources {
     pub offerings_config_map: String,
     /// Whether types, offerings and prices may be read anew.
     pub refresh_market: bool,
+    /// Whether running pods are read even if nothing seems to need them.
+    pub all_pods: bool,
 }
 
 /// Why nothing can be decided.
@@ -58,7 +60,11 @@ pub struct Observation {
     /// The cluster.
     pub cluster: ClusterFacts,
     /// What is odd.
-    pub findings: Vec<String>,
+    pub findings: Vec<DumpFinding>,
+    /// Pods that cannot be read, as `namespace/name`.
+    pub unreadable_pods: Vec<String>,
+    /// How many objects were read.
+    pub count: usize,
     /// What stands for itself from an earlier time.
     pub stale: Vec<String>,
     /// Calls and bytes by source; bytes of AWS's answers are not counted.
@@ -111,7 +117,10 @@ impl Observer {
         let cloud = cloud?;
         let unavailable = self.unavailable(&reading, &mut findings);
         let mut seen = self.together(reading, cloud, cluster, &unavailable);
-        seen.findings.append(&mut findings);
+        let odd = findings
+            .drain(..)
+            .map(|message| DumpFinding::general(Severity::Warning, "facts-unreadable", message));
+        seen.findings.extend(odd);
         seen.facts_to_keep = facts_to_keep;
         Ok(seen)
     }
@@ -124,7 +133,7 @@ impl Observer {
         // Facts are needed once: from then on they are in memory.
         let facts = self.facts.is_none().then_some(&self.sources.facts_config_map);
         let config_maps = facts.into_iter().chain([&self.sources.offerings_config_map]).map(named);
-        Scope { all_pods: false, config_maps: config_maps.collect() }
+        Scope { all_pods: self.sources.all_pods, config_maps: config_maps.collect() }
     }
 
     fn data<'a>(
@@ -207,7 +216,9 @@ impl Observer {
             pool_kubelets: pool_kubelets(&objects),
             objects,
             cluster,
-            findings: seen.findings.iter().map(ToString::to_string).collect(),
+            findings: seen.findings,
+            unreadable_pods: seen.unreadable_pods,
+            count: seen.objects,
             stale: of_cluster.chain(of_cloud).collect(),
             traffic: [("cluster", (seen.traffic.calls, seen.traffic.bytes)), ("aws", (calls, 0))]
                 .into(),

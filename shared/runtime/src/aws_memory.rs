@@ -29,10 +29,8 @@ impl AwsMemory {
         cluster: kube::Client,
         settings: &Configuration,
     ) -> Self {
-        // Emulators serve buckets by path; real buckets' names have no dots, so that both work.
-        let s3 = aws_sdk_s3::config::Builder::from(aws).force_path_style(true).build();
         Self {
-            s3: aws_sdk_s3::Client::from_conf(s3),
+            s3: s3(aws),
             sqs: aws_sdk_sqs::Client::new(aws),
             cluster,
             bucket: settings.turns_bucket.clone(),
@@ -55,23 +53,6 @@ impl AwsMemory {
         let sent = send.message_attributes("Error", value).send().await;
         sent.map(drop)
             .map_err(|error| forget("dead letter", aws_sdk_sqs::error::DisplayErrorContext(error)))
-    }
-
-    fn key(&self, turn: &str) -> String {
-        format!("turns/{}/{turn}.json.gz", self.cluster_name)
-    }
-
-    /// Reads a turn that was kept.
-    ///
-    /// # Errors
-    /// If it is not there or cannot be read.
-    pub async fn kept(&self, bucket: &str, turn: &str) -> Result<KeptTurn, ForgetError> {
-        const WHAT: &str = "kept turn";
-        let get = self.s3.get_object().bucket(bucket).key(self.key(turn)).send().await;
-        let object =
-            get.map_err(|error| forget(WHAT, aws_sdk_s3::error::DisplayErrorContext(error)))?;
-        let bytes = object.body.collect().await.map_err(|error| forget(WHAT, error))?;
-        KeptTurn::from_bytes(&bytes.into_bytes()).map_err(|error| forget(WHAT, error))
     }
 
     async fn config_map(
@@ -122,6 +103,34 @@ impl AwsMemory {
     }
 }
 
+/// Emulators serve buckets by path; the stack's bucket has no dots in its name, so that both ways work.
+fn s3(aws: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(aws).force_path_style(true).build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+fn key(cluster: &str, turn: &str) -> String {
+    format!("turns/{cluster}/{turn}.json.gz")
+}
+
+/// Reads a turn that was kept, as its compressed bytes.
+///
+/// # Errors
+/// If it is not there or may not be read.
+pub async fn read_turn(
+    aws: &aws_config::SdkConfig,
+    bucket: &str,
+    cluster: &str,
+    turn: &str,
+) -> Result<Vec<u8>, ForgetError> {
+    const WHAT: &str = "kept turn";
+    let get = s3(aws).get_object().bucket(bucket).key(key(cluster, turn)).send().await;
+    let object =
+        get.map_err(|error| forget(WHAT, aws_sdk_s3::error::DisplayErrorContext(error)))?;
+    let bytes = object.body.collect().await.map_err(|error| forget(WHAT, error))?;
+    Ok(bytes.to_vec())
+}
+
 fn forget(what: &'static str, problem: impl std::fmt::Display) -> ForgetError {
     ForgetError { what, problem: problem.to_string() }
 }
@@ -143,8 +152,17 @@ impl Memory for AwsMemory {
 
     async fn keep(&self, turn: &KeptTurn) -> Result<(), ForgetError> {
         let Some(bucket) = &self.bucket else { return Ok(()) };
-        let bytes = turn.to_bytes().map_err(|error| forget("turn", error))?;
-        let put = self.s3.put_object().bucket(bucket).key(self.key(&turn.turn)).body(bytes.into());
+        // Compressing is work for a processor: the turn is carried out meanwhile.
+        let work = turn.clone();
+        let bytes = tokio::task::spawn_blocking(move || work.to_bytes()).await;
+        let bytes = bytes.map_err(|error| forget("turn", error))?;
+        let bytes = bytes.map_err(|error| forget("turn", error))?;
+        let put = self
+            .s3
+            .put_object()
+            .bucket(bucket)
+            .key(key(&self.cluster_name, &turn.turn))
+            .body(bytes.into());
         put.send()
             .await
             .map(drop)

@@ -37,6 +37,7 @@ impl Live {
             facts_config_map: FACTS_CONFIG_MAP.to_owned(),
             offerings_config_map: OFFERINGS_CONFIG_MAP.to_owned(),
             refresh_market: false,
+            all_pods: false,
         };
         Self { observer: Observer::new(cluster, cloud, sources), memory }
     }
@@ -74,7 +75,7 @@ fn observed(seen: Observation) -> Observed {
         pool_kubelets: seen.pool_kubelets,
         objects: seen.objects,
         cluster: seen.cluster,
-        findings: seen.findings,
+        findings: seen.findings.iter().map(ToString::to_string).collect(),
         stale: seen.stale,
         traffic: traffic.collect(),
     }

@@ -30,6 +30,8 @@ pub struct Report {
     pub steps: usize,
     /// The price of the planned launches, in micro-dollars per hour.
     pub planned_micro_usd_per_hour: u64,
+    /// The price of what was bought, this turn's launches and earlier ones resumed, in micro-dollars per hour.
+    pub bought_micro_usd_per_hour: u64,
     /// No plan costs less.
     pub lower_bound_micro_usd_per_hour: u64,
     /// The price of all of Joiner's nodes before this turn, in micro-dollars per hour.
@@ -65,6 +67,8 @@ impl Report {
     /// Adds what became of it.
     pub(crate) fn outcome(&mut self, outcome: &Outcome) {
         self.launched = outcome.launched;
+        self.bought_micro_usd_per_hour =
+            outcome.actions.iter().filter_map(|action| action.price).sum();
         self.terminated = outcome.terminated;
         self.failures = outcome.failures().count();
     }

@@ -58,6 +58,7 @@ pub(crate) fn told(report: &Report, outcome: &Outcome) {
         violations = report.violations,
         claims = report.claims,
         planned_usd_per_hour = usd(report.planned_micro_usd_per_hour),
+        bought_usd_per_hour = usd(report.bought_micro_usd_per_hour),
         lower_bound_usd_per_hour = usd(report.lower_bound_micro_usd_per_hour),
         nodes_usd_per_hour = usd(report.nodes_micro_usd_per_hour),
         wake_at = report.wake_at,

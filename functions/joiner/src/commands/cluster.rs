@@ -2,13 +2,17 @@
 
 use super::input::ClusterArguments;
 use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use catalog::Catalog;
+use observe::cloud::CloudReader;
 use observe::cluster::{ClusterReader, Connection, Scope, list_objects};
 use observe::live::{Observation, snapshot_of_cluster};
+use observe::observer::{Observer, ObserverError, Sources};
 use observe::{Dump, DumpOptions};
 use serde_json::Value;
 
-/// Reads the cluster as a plan needs it.
+/// Reads the cluster as a plan needs it, and with AWS credentials what AWS has for it. Without them the catalog stands in for AWS.
 pub(super) fn read(
     arguments: &ClusterArguments,
     catalog: &Catalog,
@@ -18,19 +22,87 @@ pub(super) fn read(
     runtime()?.block_on(async {
         let connection = connect(arguments).await?;
         let mut reader = ClusterReader::new(connection.client.clone());
+        let without = match aws(arguments, &connection).await {
+            Ok(aws) => match read_with_aws(&connection, &aws, catalog, options, all_pods).await {
+                Ok(dump) => return Ok(dump),
+                Err(ObserverError::Cluster(error)) => {
+                    return Err(error).with_context(|| of(&connection));
+                }
+                Err(ObserverError::Cloud(error)) => error.to_string(),
+            },
+            Err(reason) => reason,
+        };
         let scope = Scope { all_pods, ..Scope::default() };
         let read = snapshot_of_cluster(&mut reader, catalog, options, &scope).await;
         let Observation { snapshot, findings, unreadable_pods, objects, .. } =
             read.with_context(|| of(&connection))?;
+        eprintln!(
+            "joiner: AWS was not asked: {without}. Zones, prices and capacity are the catalog's."
+        );
         Ok(Dump { snapshot, findings, unreadable_pods, objects })
     })
 }
+
+/// The AWS configuration and the EKS cluster's name, or why AWS cannot be asked.
+async fn aws(
+    arguments: &ClusterArguments,
+    connection: &Connection,
+) -> Result<(SdkConfig, String), String> {
+    // `arn:aws:eks:us-east-1:111122223333:cluster/shop`, as `aws eks update-kubeconfig` names contexts.
+    let of_context = connection.name.split_once(":cluster/").map(|(_, name)| name.to_owned());
+    let name = arguments.cluster.clone().or(of_context);
+    let name = name.ok_or("the context does not name an EKS cluster; say --cluster NAME")?;
+    let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let provider = config.credentials_provider().ok_or("there are no credentials")?;
+    let credentials = provider.provide_credentials().await;
+    credentials.map_err(|error| format!("there are no credentials ({error})"))?;
+    config.region().ok_or("there is no region; set AWS_REGION")?;
+    Ok((config, name))
+}
+
+async fn read_with_aws(
+    connection: &Connection,
+    (aws, name): &(SdkConfig, String),
+    catalog: &Catalog,
+    options: &DumpOptions,
+    all_pods: bool,
+) -> Result<Dump, ObserverError> {
+    let sources = Sources {
+        cluster_name: name.clone(),
+        isolated_vpc: false,
+        settings: options.settings,
+        namespace: "joiner".to_owned(),
+        facts_config_map: "joiner-facts".to_owned(),
+        offerings_config_map: "joiner-offerings".to_owned(),
+        refresh_market: false,
+        all_pods,
+    };
+    let reader = ClusterReader::new(connection.client.clone());
+    let cloud = CloudReader::new(aws, catalog.clone());
+    let seen = Observer::new(reader, cloud, sources).observe().await?;
+    for stale in &seen.stale {
+        eprintln!("joiner: not read: {stale}");
+    }
+    let (findings, unreadable_pods) = (seen.findings, seen.unreadable_pods);
+    Ok(Dump { snapshot: seen.snapshot, findings, unreadable_pods, objects: seen.count })
+}
+
+/// A turn that a function kept, from the stack's bucket.
+pub(super) fn kept_turn(bucket: &str, cluster: &str, turn: &str) -> Result<Vec<u8>> {
+    runtime()?.block_on(async {
+        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        ::runtime::aws_memory::read_turn(&config, bucket, cluster, turn).await.map_err(Into::into)
+    })
+}
+
+/// Takes the objects of one kind.
+type Each<'a> = dyn FnMut(&str, Result<Option<Vec<Value>>>) -> Result<()> + 'a;
 
 /// All objects of these kinds as a dump keeps them, or why they could not be read; `None` for kinds that the cluster does not have.
 pub(super) fn objects(
     arguments: &ClusterArguments,
     kinds: &[&str],
-    each: &mut dyn FnMut(&str, Result<Option<Vec<Value>>>) -> Result<()>,
+    each: &mut Each<'_>,
 ) -> Result<()> {
     runtime()?.block_on(async {
         let connection = connect(arguments).await?;

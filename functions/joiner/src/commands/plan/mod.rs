@@ -2,6 +2,7 @@
 
 mod causes;
 mod document;
+mod replay;
 mod table;
 pub(crate) mod yaml;
 
@@ -13,11 +14,8 @@ use model::{Plan, Snapshot};
 use observe::{Dump, DumpOptions};
 use planner::{Repack, Violation};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// The first bytes of a gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Decide what nodes a cluster needs.
 ///
@@ -31,6 +29,12 @@ pub(crate) struct Arguments {
     /// Plan exactly this snapshot (JSON, plain or gzip), as a function keeps one of each turn
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "context", "kubeconfig", "region", "catalog"])]
     snapshot: Option<PathBuf>,
+    /// Plan again what the function saw in this turn; the log names turns
+    #[arg(long, value_name = "ID", requires = "bucket", conflicts_with_all = ["files", "snapshot"])]
+    turn: Option<String>,
+    /// The bucket that keeps the turns, an output of the stack
+    #[arg(long, value_name = "NAME", env = "TURNS_BUCKET")]
+    bucket: Option<String>,
     /// The region, if the nodes do not tell it
     #[arg(long)]
     region: Option<String>,
@@ -95,16 +99,21 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let dump = match &arguments.snapshot {
-        Some(file) => read_snapshot(file)?,
-        None => read_objects(arguments)?,
+    let (dump, kept) = match (&arguments.snapshot, &arguments.turn) {
+        (Some(file), _) => replay::of_file(file)?,
+        (None, Some(turn)) => replay::of_turn(turn, arguments)?,
+        (None, None) => (read_objects(arguments)?, None),
     };
     if dump.objects == 0 {
         let cause = dump.findings.iter().find(|finding| finding.place.is_some());
         let cause = cause.map(|finding| format!(": {finding}")).unwrap_or_default();
         bail!("the input has no Kubernetes object that can be read{cause}");
     }
-    let answer = answer(dump, arguments.repack);
+    let steps = kept.as_ref().map(|kept| kept.planner_steps);
+    let answer = answer(dump, arguments.repack, steps);
+    if let Some(kept) = kept.filter(|_| !arguments.repack) {
+        kept.compare(&answer.plan)?;
+    }
     refuse_violations(&answer)?;
     print(&answer, arguments, output)?;
     Ok(if arguments.strict && answer.left_out() > 0 {
@@ -120,24 +129,11 @@ fn read_objects(arguments: &Arguments) -> anyhow::Result<Dump> {
     arguments.input.read(&catalog, &options, true)
 }
 
-/// A snapshot needs no reading: what was odd about its objects was told when it was made.
-fn read_snapshot(file: &Path) -> anyhow::Result<Dump> {
-    let name = file.display();
-    let bytes = std::fs::read(file).with_context(|| format!("{name} cannot be read"))?;
-    let read: Box<dyn std::io::Read> = match bytes.starts_with(&GZIP) {
-        true => Box::new(std::io::BufReader::new(flate2::read::MultiGzDecoder::new(&bytes[..]))),
-        false => Box::new(&bytes[..]),
-    };
-    let snapshot = serde_json::from_reader::<_, Snapshot>(read);
-    let snapshot = snapshot.with_context(|| format!("{name} is not a snapshot"))?;
-    let objects = snapshot.pods.len() + snapshot.nodes.len() + snapshot.node_pools.len();
-    Ok(Dump { snapshot, objects: objects.max(1), ..Dump::default() })
-}
-
-fn answer(dump: Dump, repack: bool) -> Answer {
+fn answer(dump: Dump, repack: bool, steps: Option<u64>) -> Answer {
+    let options = steps.map_or_else(planner::Options::default, |steps| planner::Options { steps });
     let repack = repack.then(|| planner::repack(&dump.snapshot));
     let planned = repack.as_ref().map_or_else(|| dump.snapshot.clone(), |r| r.snapshot.clone());
-    let plan = planner::plan(&planned, &planner::Options::default());
+    let plan = planner::plan(&planned, &options);
     let (plan, violations) = planner::heed(&planned, plan);
     Answer { dump, planned, plan, violations, repack }
 }

@@ -14,9 +14,9 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn read(files: &[PathBuf], repack: bool) -> Answer {
-    let catalog = Catalog::embedded().unwrap();
+    let catalog = catalog::Catalog::embedded().unwrap();
     let dump = observe::read_dump(files, &catalog, &DumpOptions::default()).unwrap();
-    answer(dump, repack)
+    answer(dump, repack, None)
 }
 
 fn document(answer: &Answer) -> Value {
