@@ -3,7 +3,7 @@
 use crate::collection::Collection;
 use crate::finding::{DumpFinding, Severity};
 use crate::kinds::{node, workloads};
-use crate::{Dump, DumpOptions, built_in, custom, place, pools};
+use crate::{Dump, DumpOptions, built_in, claims, custom, place, pools};
 use catalog::Catalog;
 use model::snapshot::DaemonSet;
 use model::{Snapshot, Timestamp};
@@ -23,6 +23,7 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     price(&mut all.snapshot, catalog);
     built_in::add(&mut all.snapshot, &mut all.findings);
     pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
+    claims::complete(&mut all.snapshot);
     notice_gaps(&mut all);
     let objects = all.kinds.values().sum();
     let Collection { snapshot, findings, mut unreadable_pods, .. } = all;

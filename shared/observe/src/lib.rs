@@ -6,6 +6,7 @@
 
 mod assembly;
 mod built_in;
+mod claims;
 #[cfg(feature = "live")]
 pub mod cloud;
 #[cfg(feature = "live")]

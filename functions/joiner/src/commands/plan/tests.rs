@@ -220,5 +220,26 @@ fn exit_codes_tell_how_it_went() {
     check(&["-f", &gen3, "--catalog", &gen3], "is not a catalog: catalog line 1");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs");
     check(&["-f", source], "no Kubernetes object that can be read");
-    check(&[], "required");
+    check(&["--kubeconfig", "/no/such/config"], "no cluster can be read");
+    check(&["-f", &gen3, "--context", "prod"], "cannot be used with");
+    check(&["--snapshot", source], "is not a snapshot");
+}
+
+#[test]
+fn a_snapshot_is_planned_exactly_as_it_is() {
+    let catalog = Catalog::embedded().unwrap();
+    let dump =
+        observe::read_dump(&[fixture("gen3.yaml")], &catalog, &DumpOptions::default()).unwrap();
+    let text = serde_json::to_vec(&dump.snapshot).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&text).unwrap();
+    let packed = packed.finish().unwrap();
+    for (name, bytes) in [("plain", &text), ("gzip", &packed)] {
+        let file =
+            std::env::temp_dir().join(format!("joiner-snapshot-{name}-{}", std::process::id()));
+        std::fs::write(&file, bytes).unwrap();
+        let read = read_snapshot(&file);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(read.unwrap().snapshot, dump.snapshot, "{name}");
+    }
 }
