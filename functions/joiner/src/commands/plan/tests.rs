@@ -1,4 +1,5 @@
 use super::*;
+use catalog::Catalog;
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -220,5 +221,4 @@ fn exit_codes_tell_how_it_went() {
     check(&["-f", &gen3, "--catalog", &gen3], "is not a catalog: catalog line 1");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs");
     check(&["-f", source], "no Kubernetes object that can be read");
-    check(&[], "required");
 }
