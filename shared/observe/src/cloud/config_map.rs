@@ -75,8 +75,8 @@ mod tests {
         check("2:AAAA", "another version");
         check("1:?", "Invalid");
         check("1:AAAA", "unexpected end of file");
-        check("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "invalid gzip header");
+        check("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "invalid gzip header");
         check(&pack(&"text"), "invalid type");
-        check(&pack(&"text")[..24], "unexpected end of file");
+        check(&pack(&"text")[..26], "unexpected end of file");
     }
 }

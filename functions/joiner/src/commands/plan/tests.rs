@@ -1,4 +1,5 @@
 use super::*;
+use catalog::Catalog;
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -222,7 +223,7 @@ fn exit_codes_tell_how_it_went() {
     check(&["-f", source], "no Kubernetes object that can be read");
     check(&["--kubeconfig", "/no/such/config"], "no cluster can be read");
     check(&["-f", &gen3, "--context", "prod"], "cannot be used with");
-    check(&["--snapshot", source], "is not a snapshot");
+    check(&["--snapshot", source], "neither a snapshot nor a kept turn");
 }
 
 #[test]
@@ -238,8 +239,8 @@ fn a_snapshot_is_planned_exactly_as_it_is() {
         let file =
             std::env::temp_dir().join(format!("joiner-snapshot-{name}-{}", std::process::id()));
         std::fs::write(&file, bytes).unwrap();
-        let read = read_snapshot(&file);
+        let read = replay::of_file(&file);
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(read.unwrap().snapshot, dump.snapshot, "{name}");
+        assert_eq!(read.unwrap().0.snapshot, dump.snapshot, "{name}");
     }
 }

@@ -75,30 +75,24 @@ async fn each_familys_own_images_are_found_by_their_parameters() {
     .await;
 }
 
-#[tokio::test]
-async fn parameters_are_those_of_the_family_and_version() {
-    let check = async |fields: Value, legacy_family: Option<&str>, expected: &[&str]| {
-        let wire = usual();
-        let class = match legacy_family {
-            None => class(fields),
-            Some(family) => json!({
-                "apiVersion": "karpenter.k8s.aws/v1alpha1", "kind": "AWSNodeTemplate", "metadata": { "name": "x" },
-                "spec": { "amiFamily": family, "subnetSelector": { "a": "b" }, "securityGroupSelector": { "a": "b" } }
-            }),
-        };
-        wire.read(&[class], &mut Facts::default(), NOW).await.unwrap();
-        let asked = wire.requests();
-        let name = |request: &String| {
-            let body = request.split_once(r#""Name":""#)?.1;
-            Some(body.split('"').next()?.to_owned())
-        };
-        let mut names = asked.iter().filter_map(name).collect::<Vec<_>>();
-        names.sort();
-        assert_eq!(names, expected);
+/// Checks which parameters are asked for.
+async fn check_parameters(class: Value, expected: &[&str]) {
+    let wire = usual();
+    wire.read(&[class], &mut Facts::default(), NOW).await.unwrap();
+    let asked = wire.requests();
+    let name = |request: &String| {
+        let body = request.split_once(r#""Name":""#)?.1;
+        Some(body.split('"').next()?.to_owned())
     };
-    check(
-        alias("al2023@v20250915"),
-        None,
+    let mut names = asked.iter().filter_map(name).collect::<Vec<_>>();
+    names.sort();
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn parameters_are_those_of_the_alias_and_version() {
+    check_parameters(
+        class(alias("al2023@v20250915")),
         &[
             "/aws/service/eks/optimized-ami/1.33/amazon-linux-2023/arm64/nvidia/amazon-eks-node-al2023-arm64-nvidia-1.33-v20250915/image_id",
             "/aws/service/eks/optimized-ami/1.33/amazon-linux-2023/arm64/standard/amazon-eks-node-al2023-arm64-standard-1.33-v20250915/image_id",
@@ -108,9 +102,8 @@ async fn parameters_are_those_of_the_family_and_version() {
         ],
     )
     .await;
-    check(
-        alias("bottlerocket@v1.20.4"),
-        None,
+    check_parameters(
+        class(alias("bottlerocket@v1.20.4")),
         &[
             "/aws/service/bottlerocket/aws-k8s-1.33-nvidia/arm64/1.20.4/image_id",
             "/aws/service/bottlerocket/aws-k8s-1.33-nvidia/x86_64/1.20.4/image_id",
@@ -119,9 +112,8 @@ async fn parameters_are_those_of_the_family_and_version() {
         ],
     )
     .await;
-    check(
-        alias("al2@v20240807"),
-        None,
+    check_parameters(
+        class(alias("al2@v20240807")),
         &[
             "/aws/service/eks/optimized-ami/1.33/amazon-linux-2-arm64/amazon-eks-arm64-node-1.33-v20240807/image_id",
             "/aws/service/eks/optimized-ami/1.33/amazon-linux-2-gpu/amazon-eks-gpu-node-1.33-v20240807/image_id",
@@ -129,35 +121,38 @@ async fn parameters_are_those_of_the_family_and_version() {
         ],
     )
     .await;
-    check(
-        alias("windows2022@latest"),
-        None,
+    check_parameters(
+        class(alias("windows2022@latest")),
         &["/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-EKS_Optimized-1.33/image_id"],
     )
     .await;
-    check(
-        json!({}),
-        Some("Ubuntu"),
+    let own = json!({ "amiFamily": "AL2", "amiSelectorTerms": [{ "ssmParameter": "/golden" }] });
+    check_parameters(class(own), &["/golden"]).await;
+}
+
+#[tokio::test]
+async fn a_legacy_template_without_a_selector_uses_its_familys_own_images() {
+    let template = |family: &str| {
+        json!({
+            "apiVersion": "karpenter.k8s.aws/v1alpha1", "kind": "AWSNodeTemplate", "metadata": { "name": "x" },
+            "spec": { "amiFamily": family, "subnetSelector": { "a": "b" }, "securityGroupSelector": { "a": "b" } }
+        })
+    };
+    check_parameters(
+        template("Ubuntu"),
         &[
             "/aws/service/canonical/ubuntu/eks/20.04/1.33/stable/current/amd64/hvm/ebs-gp2/ami-id",
             "/aws/service/canonical/ubuntu/eks/20.04/1.33/stable/current/arm64/hvm/ebs-gp2/ami-id",
         ],
     )
     .await;
-    check(
-        json!({}),
-        Some("AL2"),
+    check_parameters(
+        template("AL2"),
         &[
             "/aws/service/eks/optimized-ami/1.33/amazon-linux-2-arm64/recommended/image_id",
             "/aws/service/eks/optimized-ami/1.33/amazon-linux-2-gpu/recommended/image_id",
             "/aws/service/eks/optimized-ami/1.33/amazon-linux-2/recommended/image_id",
         ],
-    )
-    .await;
-    check(
-        json!({ "amiFamily": "AL2", "amiSelectorTerms": [{ "ssmParameter": "/golden" }] }),
-        None,
-        &["/golden"],
     )
     .await;
 }
