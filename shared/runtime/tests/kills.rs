@@ -52,7 +52,8 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 
 /// Every claim has an instance and every instance a claim, and no more were ever bought; labels and finalizers are where they belong.
 fn is_whole(seen: &Seen, count: usize, cut: &str) {
-    let instance = |claim: &Value| text(claim, "/status/providerID").rsplit('/').next().unwrap().to_owned();
+    let instance =
+        |claim: &Value| text(claim, "/status/providerID").rsplit('/').next().unwrap().to_owned();
     let claimed = seen.claims.iter().map(instance).collect::<BTreeSet<_>>();
     let live = seen.live().map(|each| text(each, "/id").to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(claimed, live, "{cut}: {seen:#?}");
@@ -62,7 +63,10 @@ fn is_whole(seen: &Seen, count: usize, cut: &str) {
         let labels = &claim["metadata"]["labels"];
         assert_eq!(labels["node.kubernetes.io/instance-type"], own["type"], "{cut}: {claim:#}");
         assert_eq!(labels["topology.kubernetes.io/zone"], own["zone"], "{cut}: {claim:#}");
-        assert_eq!(claim["metadata"]["finalizers"], serde_json::json!(["karpenter.sh/termination"]));
+        assert_eq!(
+            claim["metadata"]["finalizers"],
+            serde_json::json!(["karpenter.sh/termination"])
+        );
         assert_eq!(own["tags"]["karpenter.sh/nodeclaim"], claim["metadata"]["name"], "{cut}");
     }
     for node in &seen.nodes {

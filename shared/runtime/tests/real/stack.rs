@@ -53,7 +53,8 @@ fn start() -> Result<Stack, String> {
     let file = String::from_utf8_lossy(&up.stdout).trim().to_owned();
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
     let pairs = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
-    let plain = |(name, value): (&str, &str)| (name.to_owned(), value.trim_matches('\'').to_owned());
+    let plain =
+        |(name, value): (&str, &str)| (name.to_owned(), value.trim_matches('\'').to_owned());
     Ok(Stack { environment: pairs.map(plain).collect() })
 }
 

@@ -316,9 +316,9 @@ impl HttpConnector for Line {
         }
         let (wire, inner) = (Arc::clone(&self.wire), self.inner.clone());
         let call = Call { name, write: !reads };
-        HttpConnectorFuture::new(
-            async move { wire.pass(call, async { inner.call(request).await }).await },
-        )
+        HttpConnectorFuture::new(async move {
+            wire.pass(call, async { inner.call(request).await }).await
+        })
     }
 }
 

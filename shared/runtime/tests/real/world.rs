@@ -72,7 +72,9 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn live(&self) -> impl Iterator<Item = &Value> {
-        self.instances.iter().filter(|each| each["state"] == "running" || each["state"] == "pending")
+        self.instances
+            .iter()
+            .filter(|each| each["state"] == "running" || each["state"] == "pending")
     }
 
     fn is_empty(&self) -> bool {
@@ -124,7 +126,9 @@ impl World {
     async fn prepare(&mut self) {
         let aws = self.aws(&Arc::default());
         let sqs = aws_sdk_sqs::Client::new(&aws);
-        for (setting, name) in [("FOLLOW_UP_QUEUE_URL", "schedule"), ("DEAD_LETTER_QUEUE_URL", "dead")] {
+        for (setting, name) in
+            [("FOLLOW_UP_QUEUE_URL", "schedule"), ("DEAD_LETTER_QUEUE_URL", "dead")]
+        {
             let made = sqs.create_queue().queue_name(name).send().await.unwrap();
             self.settings.insert(setting.to_owned(), made.queue_url.unwrap());
         }
@@ -257,7 +261,9 @@ impl World {
 
     /// Creates an object.
     pub(crate) async fn apply(&self, path: &str, object: &Value) -> Value {
-        self.api("POST", path, object).await.unwrap_or_else(|code| panic!("{path}: {code}: {object}"))
+        self.api("POST", path, object)
+            .await
+            .unwrap_or_else(|code| panic!("{path}: {code}: {object}"))
     }
 
     pub(crate) async fn list(&self, path: &str) -> Vec<Value> {
@@ -270,7 +276,8 @@ impl World {
         for object in self.list(path).await {
             let one = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
             if object["metadata"]["finalizers"].is_array() {
-                let _ = self.api("PATCH", &one, &json!({ "metadata": { "finalizers": null } })).await;
+                let _ =
+                    self.api("PATCH", &one, &json!({ "metadata": { "finalizers": null } })).await;
             }
             let _ = self.api("DELETE", &one, &now).await;
         }
@@ -329,7 +336,8 @@ impl World {
         })
         .await;
         let seen = self.seen().await;
-        self.before.extend(seen.instances.iter().map(|each| each["id"].as_str().unwrap().to_owned()));
+        self.before
+            .extend(seen.instances.iter().map(|each| each["id"].as_str().unwrap().to_owned()));
         self.control("DELETE", "calls", &json!({})).await;
     }
 
@@ -385,7 +393,10 @@ impl World {
             if done(&seen) {
                 return seen;
             }
-            assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}; there is {seen:#?}");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "not within {PATIENCE:?}: {what}; there is {seen:#?}"
+            );
             function.turn().await.unwrap();
             ticks.tick().await;
         }
