@@ -81,11 +81,11 @@ async fn write<K: Cluster>(claim: &NewClaim<'_>, cluster: &K) -> Result<Value, C
     }
 }
 
-/// Buys a batch whose claims (`waiting`) have no instance yet, and writes what came of it on them.
+/// Buys a batch for those of its claims that have no instance, as they were read just now, and writes what came of it on them.
 pub(crate) async fn buy<C: Cloud, K: Cluster>(
     request: &LaunchRequest,
     pool: &str,
-    waiting: Vec<Value>,
+    claims: Vec<Value>,
     orders: &Orders<'_>,
     (cloud, cluster): (&C, &K),
     outcome: &mut Outcome,
@@ -95,9 +95,18 @@ pub(crate) async fn buy<C: Cloud, K: Cluster>(
         let error = format!("node class {} or pool {pool} is not there", request.node_class);
         return outcome.record("launch", &request.batch, "", Err(error));
     };
+    let (served, waiting): (Vec<_>, Vec<_>) =
+        claims.into_iter().partition(|claim| instance_of(claim).is_some());
+    if waiting.is_empty() {
+        return;
+    }
     let fleet = fleet_request(request, pool, orders);
     match cloud.launch(&fleet, class, orders.cluster).await {
-        Ok(answer) => settle(request, answer, waiting, orders, cluster, outcome).await,
+        Ok(mut answer) => {
+            let taken = taken(&served, orders);
+            answer.bought.retain(|instance| !taken.contains(instance.id.as_str()));
+            settle(request, answer, waiting, orders, cluster, outcome).await;
+        }
         Err(error) => {
             let told = refuse(&waiting, &error, orders, cluster).await;
             told.into_iter()
@@ -105,6 +114,19 @@ pub(crate) async fn buy<C: Cloud, K: Cluster>(
             outcome.record_cloud("launch", &request.batch, "", Err(error));
         }
     }
+}
+
+/// The instance that is written on a claim.
+pub(crate) fn instance_of(claim: &Value) -> Option<&str> {
+    let provider_id = claim["status"]["providerID"].as_str().filter(|id| !id.is_empty());
+    provider_id.and_then(|id| id.rsplit('/').next())
+}
+
+/// Instances that have a claim: a call that is repeated is answered with them too.
+fn taken<'a>(served: &'a [Value], orders: &'a Orders<'_>) -> BTreeSet<&'a str> {
+    let known = orders.snapshot.node_claims.iter().filter_map(|claim| claim.provider_id.as_deref());
+    let known = known.filter_map(|id| id.rsplit('/').next());
+    served.iter().filter_map(instance_of).chain(known).collect()
 }
 
 /// Gives the instances to the claims, and gives up the claims for which there was no capacity.
@@ -117,10 +139,7 @@ async fn settle<K: Cluster>(
     outcome: &mut Outcome,
 ) {
     note_unavailable(request, &answer.refused, orders, outcome);
-    let taken = orders.snapshot.node_claims.iter().filter_map(|claim| claim.provider_id.as_deref());
-    let taken = taken.filter_map(|id| id.rsplit('/').next()).collect::<BTreeSet<_>>();
     let mut bought = answer.bought;
-    bought.retain(|instance| !taken.contains(instance.id.as_str()));
     bought.sort_by(|a, b| a.id.cmp(&b.id));
     waiting.sort_by(|a, b| a["metadata"]["name"].as_str().cmp(&b["metadata"]["name"].as_str()));
     outcome.launched += bought.len();
@@ -159,7 +178,8 @@ fn record(
     }
 }
 
-/// Writes an instance on its claim: the status first, which says that it is taken, then the labels that people look at.
+/// Writes an instance on its claim: first the labels, then the status, which says that it is taken. Whoever finds the one without
+/// the other writes both again. A claim that has changed since it was read may have an instance already: it is left as it is.
 pub(crate) async fn assign<K: Cluster>(
     mut claim: Value,
     bought: &Bought,
@@ -168,9 +188,13 @@ pub(crate) async fn assign<K: Cluster>(
 ) -> Result<(), ClusterError> {
     let of = objects::claim(claim["metadata"]["name"].as_str().unwrap_or_default());
     claims::launched(&mut claim, bought, orders);
-    cluster.patch(&of, Some("status"), &json!({ "status": claim["status"] })).await?;
-    let labels = json!({ "metadata": { "labels": claim["metadata"]["labels"] } });
-    cluster.patch(&of, None, &labels).await.map(drop)
+    let read = &claim["metadata"]["resourceVersion"];
+    let labels =
+        json!({ "metadata": { "labels": claim["metadata"]["labels"], "resourceVersion": read } });
+    let stored = cluster.patch(&of, None, &labels).await?;
+    let written = &stored["metadata"]["resourceVersion"];
+    let status = json!({ "metadata": { "resourceVersion": written }, "status": claim["status"] });
+    cluster.patch(&of, Some("status"), &status).await.map(drop)
 }
 
 fn note_unavailable(

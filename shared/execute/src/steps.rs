@@ -206,19 +206,14 @@ async fn relaunch<C: Cloud, K: Cluster>(
     };
     let gets = names.iter().map(|name| async move { ports.1.get(&objects::claim(name)).await });
     let results = futures::stream::iter(gets).buffered(AT_ONCE).collect::<Vec<_>>().await;
-    let mut waiting = Vec::new();
+    let mut claims = Vec::new();
     for (name, result) in names.iter().zip(results) {
         match result {
-            Ok(object) if assigned(&object) => {}
-            Ok(object) => waiting.push(object),
+            Ok(object) => claims.push(object),
             Err(error) => return outcome.record_cluster("launch", &**name, batch, Err(error)),
         }
     }
-    launches::buy(request, &claim.pool, waiting, orders, ports, outcome).await;
-}
-
-fn assigned(claim: &Value) -> bool {
-    claim["status"]["providerID"].as_str().is_some_and(|id| !id.is_empty())
+    launches::buy(request, &claim.pool, claims, orders, ports, outcome).await;
 }
 
 async fn adopt<K: Cluster>(
@@ -230,7 +225,7 @@ async fn adopt<K: Cluster>(
     let object = cluster.get(&objects::claim(claim)).await?;
     let instances = orders.snapshot.instances.iter().flatten();
     match instances.into_iter().find(|known| known.id == instance) {
-        Some(known) if !assigned(&object) => {
+        Some(known) if launches::instance_of(&object).is_none() => {
             launches::assign(object, &bought(known), orders, cluster).await
         }
         Some(_) | None => Ok(()),

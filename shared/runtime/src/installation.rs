@@ -87,22 +87,37 @@ impl Installation {
     /// If a setting is wrong, or the cluster cannot be found or reached.
     pub async fn from_environment() -> Result<Self, InstallationError> {
         let environment = |name: &str| std::env::var(name).ok();
-        let first = Configuration::read(&environment, &BTreeMap::new())?;
         let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
-        let mut reader = CloudReader::new(&aws, catalog::Catalog::embedded()?);
+        Self::new(&environment, &aws, None).await
+    }
+
+    /// By settings from elsewhere, and these clients. Where `kube` is not given, the cluster is reached as the settings say.
+    ///
+    /// # Errors
+    /// As `from_environment`.
+    pub async fn new(
+        environment: &impl Fn(&str) -> Option<String>,
+        aws: &SdkConfig,
+        kube: Option<kube::Client>,
+    ) -> Result<Self, InstallationError> {
+        let first = Configuration::read(environment, &BTreeMap::new())?;
+        let mut reader = CloudReader::new(aws, catalog::Catalog::embedded()?);
         let now = Timestamp(jiff::Timestamp::now().as_second());
         let mut facts = reader.cluster(&first.cluster_name, now).await?;
         if let Some(endpoint) = &first.cluster_endpoint {
             facts.endpoint.clone_from(endpoint);
         }
-        let kube = connect(&first, &facts, &aws).await?;
+        let kube = match kube {
+            Some(kube) => kube,
+            None => connect(&first, &facts, aws).await?,
+        };
         let over =
-            AwsMemory::new(&aws, kube.clone(), &first).read_config_map(SETTINGS_CONFIG_MAP).await?;
-        let settings = Configuration::read(&environment, &strings(&over))?;
-        let memory = AwsMemory::new(&aws, kube.clone(), &settings);
+            AwsMemory::new(aws, kube.clone(), &first).read_config_map(SETTINGS_CONFIG_MAP).await?;
+        let settings = Configuration::read(environment, &strings(&over))?;
+        let memory = AwsMemory::new(aws, kube.clone(), &settings);
         let cloud = Ec2Cloud::new(
-            &aws_sdk_ec2::Config::new(&aws),
-            &aws_sdk_iam::Config::new(&aws),
+            &aws_sdk_ec2::Config::new(aws),
+            &aws_sdk_iam::Config::new(aws),
             &settings.cluster_name,
             settings.default_instance_profile.clone(),
         );

@@ -66,6 +66,8 @@ const UNCERTAIN: &[&str] = &[
     "Unavailable",
     "RequestTimeout",
     "RequestTimeoutException",
+    // The token was used: something was bought by it, with subnets or images that were others then.
+    "IdempotentParameterMismatch",
 ];
 
 /// Whether the code means that there is no capacity now.

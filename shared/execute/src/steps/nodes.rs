@@ -22,21 +22,20 @@ pub(super) async fn register<C: Cloud, K: Cluster>(
     let Some(known) = orders.claim(claim) else { return Ok(()) };
     let change = |object: &mut Value| join(object, known, orders);
     update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await?;
-    let now = orders.now();
-    let change = |object: &mut Value| {
-        object["status"]["nodeName"] = json!(node);
-        conditions::set(object, "Registered", "True", "Registered", "", &now)
-    };
-    update(cluster, &objects::claim(claim), Some("status"), &["status"], change).await?;
     let id = known.provider_id.as_deref().and_then(|id| id.rsplit('/').next()).unwrap_or_default();
     let mut tags = Labels::from([(labels::NODE_CLAIM_TAG.to_owned(), claim.to_owned())]);
     if !named_by_user(known, orders) {
         tags.insert("Name".to_owned(), node.to_owned());
     }
     let tagged = cloud.tag(id, &tags).await;
-    // A tag is for people: the node serves without it.
+    // A tag is for people: the node serves without it. It comes before the claim says that all is done, so that it is not forgotten.
     tagged.err().into_iter().for_each(|error| outcome.record_cloud("tag", id, "", Err(error)));
-    Ok(())
+    let now = orders.now();
+    let change = |object: &mut Value| {
+        object["status"]["nodeName"] = json!(node);
+        conditions::set(object, "Registered", "True", "Registered", "", &now)
+    };
+    update(cluster, &objects::claim(claim), Some("status"), &["status"], change).await.map(drop)
 }
 
 /// Whether the node class gives its instances a name.
