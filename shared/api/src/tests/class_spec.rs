@@ -108,9 +108,11 @@ fn legacy_selectors_are_ids_or_tags() {
 
 #[test]
 fn legacy_image_selectors_are_names_by_owners() {
-    let check = |selector: Value, expected: &[(Option<&str>, Option<&str>, &[(&str, &str)])]| {
+    /// Name, owner, tags.
+    type Expected<'a> = (Option<&'a str>, Option<&'a str>, &'a [(&'a str, &'a str)]);
+    let check = |selector: Value, expected: &[Expected<'_>]| {
         let found = spec(&template(json!({ "amiSelector": selector.clone() })));
-        let term = |(name, owner, entries): &(Option<&str>, Option<&str>, &[(&str, &str)])| {
+        let term = |(name, owner, entries): &Expected<'_>| {
             let (name, owner) = (name.map(str::to_owned), owner.map(str::to_owned));
             ImageSelectorTerm { name, owner, tags: tags(entries), ..ImageSelectorTerm::default() }
         };

@@ -6,6 +6,7 @@ use crate::launch_template::testing::{class, cluster, offering, request, resolve
 use crate::ports::{Bought, Refusal};
 use model::pool::ImageFamily;
 use model::{NodeClassSpec, Subnet};
+use std::collections::BTreeSet;
 
 fn subnet(id: &str, zone: &str, free_addresses: i64) -> Subnet {
     Subnet { id: id.to_owned(), zone: zone.to_owned(), free_addresses, ..Subnet::default() }

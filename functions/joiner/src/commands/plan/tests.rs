@@ -1,5 +1,4 @@
 use super::*;
-use catalog::Catalog;
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -228,7 +227,7 @@ fn exit_codes_tell_how_it_went() {
 
 #[test]
 fn a_snapshot_is_planned_exactly_as_it_is() {
-    let catalog = Catalog::embedded().unwrap();
+    let catalog = catalog::Catalog::embedded().unwrap();
     let dump =
         observe::read_dump(&[fixture("gen3.yaml")], &catalog, &DumpOptions::default()).unwrap();
     let text = serde_json::to_vec(&dump.snapshot).unwrap();
