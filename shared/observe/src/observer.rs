@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Facts are written anew at most so often, in seconds: most of them change every few minutes and matter little.
 const KEEP_FACTS_EVERY_S: i64 = 600;
 
+/// What other functions keep is taken up so often, in seconds.
+const RECALL_EVERY_S: i64 = 3600;
+
 /// What is read, and where.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -29,8 +32,6 @@ pub struct Sources {
     pub facts_config_map: String,
     /// The ConfigMap of offerings without capacity.
     pub offerings_config_map: String,
-    /// Whether types, offerings and prices may be read anew.
-    pub refresh_market: bool,
     /// Whether running pods are read even if nothing seems to need them.
     pub all_pods: bool,
 }
@@ -80,17 +81,33 @@ pub struct Observer {
     sources: Sources,
     facts: Option<Facts>,
     kept: Option<(Timestamp, BTreeMap<String, String>)>,
+    /// When the facts that other functions keep were last taken up.
+    recalled_at: Option<Timestamp>,
+    seen_at: Option<Timestamp>,
 }
 
 impl Observer {
     /// An observer that knows nothing yet.
     pub fn new(cluster: ClusterReader, cloud: CloudReader, sources: Sources) -> Self {
-        Self { cluster, cloud, sources, facts: None, kept: None }
+        Self { cluster, cloud, sources, facts: None, kept: None, recalled_at: None, seen_at: None }
     }
 
-    /// Whether types, offerings and prices may be read anew from now on.
-    pub fn refresh_market(&mut self, allowed: bool) {
-        self.sources.refresh_market = allowed;
+    /// Reads types, offerings and prices anew, if it is time. It takes seconds, so it is done beside the turns, which use what it read
+    /// from then on. Returns the facts to keep, if anything was read.
+    pub async fn refresh_market(&mut self) -> Option<BTreeMap<String, String>> {
+        let (mut facts, now) = (self.facts.take()?, self.seen_at?);
+        let name = &self.sources.cluster_name;
+        let read = match self.cloud.cluster(name, now).await {
+            Ok(cluster) => {
+                let isolated = self.sources.isolated_vpc;
+                self.cloud.refresh_market(&cluster, now, isolated, &mut facts).await
+            }
+            Err(_) => false,
+        };
+        let data = read.then(|| facts.to_config_map_data());
+        self.facts = Some(facts);
+        self.kept = data.clone().map(|data| (now, data)).or_else(|| self.kept.take());
+        data
     }
 
     /// Observes once.
@@ -108,7 +125,7 @@ impl Observer {
             now,
             cluster: &cluster,
             classes: &specs,
-            refresh_market: self.sources.refresh_market,
+            refresh_market: false,
             isolated_vpc: self.sources.isolated_vpc,
         };
         let cloud = self.cloud.read(&ask, &mut facts).await;
@@ -130,10 +147,15 @@ impl Observer {
             namespace: self.sources.namespace.clone(),
             name: name.clone(),
         };
-        // Facts are needed once: from then on they are in memory.
-        let facts = self.facts.is_none().then_some(&self.sources.facts_config_map);
+        let facts = self.recalls().then_some(&self.sources.facts_config_map);
         let config_maps = facts.into_iter().chain([&self.sources.offerings_config_map]).map(named);
         Scope { all_pods: self.sources.all_pods, config_maps: config_maps.collect() }
+    }
+
+    /// Facts are in memory from the first turn on; prices that another function has read are taken up every hour.
+    fn recalls(&self) -> bool {
+        let recent = |(at, now): (Timestamp, Timestamp)| now.since(at).0 < RECALL_EVERY_S;
+        self.facts.is_none() || !self.recalled_at.zip(self.seen_at).is_some_and(recent)
     }
 
     fn data<'a>(
@@ -147,10 +169,12 @@ impl Observer {
 
     /// Takes up what an earlier function knew.
     fn recall(&mut self, reading: &ClusterReading) -> Vec<String> {
-        if self.facts.is_some() {
+        self.seen_at = Some(reading.now);
+        let data = self.data(reading, &self.sources.facts_config_map).cloned();
+        if data.is_none() && self.facts.is_some() {
             return Vec::new();
         }
-        let data = self.data(reading, &self.sources.facts_config_map).cloned();
+        self.recalled_at = Some(reading.now);
         let (facts, findings) = data.as_ref().map(Facts::from_config_map_data).unwrap_or_default();
         self.kept = data.map(|data| (reading.now, data));
         self.facts = Some(facts);
@@ -199,6 +223,8 @@ impl Observer {
         };
         let seen = live::assemble_with(reading, &cloud.catalog, &options, &|class| {
             if let Some(resolved) = classes.get(&class.name) {
+                // Whether AWS has what the class asks for is read anew: what its status says of that may be of yesterday.
+                class.problem = problem_of_spec(&objects, &class.name);
                 cloud::apply(resolved, class);
             }
         });
@@ -244,6 +270,21 @@ fn expect(snapshot: &mut Snapshot) {
             }
         }
     }
+}
+
+/// What is wrong with a class's object itself, its status aside.
+fn problem_of_spec(objects: &[Value], name: &str) -> Option<String> {
+    let of_class = |object: &&Value| {
+        object["metadata"]["name"] == name
+            && matches!(object["kind"].as_str(), Some("EC2NodeClass" | "AWSNodeTemplate"))
+    };
+    let mut object = objects.iter().find(of_class)?.clone();
+    object.as_object_mut()?.remove("status");
+    let class = api::read(&object)?.objects.into_iter().find_map(|object| match object {
+        api::Object::NodeClass(class) => Some(class),
+        api::Object::NodePool(_) | api::Object::NodeClaim(_) => None,
+    });
+    class?.problem
 }
 
 fn specs(objects: &[Value]) -> Vec<Arc<NodeClassSpec>> {

@@ -152,6 +152,9 @@ async fn knock(
     };
     let Some(first) = triggers.first() else { return Ok(()) };
     match installation.knock(first.name(), request_id).boxed_local().await? {
+        Knocked::Turned(_) if triggers.contains(&Trigger::Schedule) => {
+            installation.housekeep().boxed_local().await;
+        }
         Knocked::Turned(_) => {}
         Knocked::Busy => tracing::info!(trigger = first.name(), "another turn looks again"),
     }

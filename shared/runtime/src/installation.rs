@@ -9,8 +9,8 @@ use crate::observed::ObserveError;
 use crate::turn::{Hall, take_turn};
 use crate::{Report, Trigger};
 use aws_config::{BehaviorVersion, SdkConfig};
-use execute::Kubernetes;
 use execute::ec2::Ec2Cloud;
+use execute::{Cloud, Kubernetes};
 use model::{ClusterFacts, Timestamp};
 use observe::cloud::CloudReader;
 use observe::cluster::{ClusterReader, Connection};
@@ -22,6 +22,11 @@ use std::time::Duration;
 
 /// The lease is lengthened so often: three times before it would end.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+const HOUR_S: i64 = 3600;
+const MINUTE_S: i64 = 60;
+/// A launch template that no launch has named for so many seconds is deleted; it is made anew if it is needed again.
+const TEMPLATES_UNUSED_S: i64 = 86_400;
 
 /// Why a function cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -240,6 +245,22 @@ impl Installation {
             lost = renewals => return Err(lost.into()),
         };
         Ok((held, answer))
+    }
+
+    /// What the minute's tick does beside its turn, and without the lease: prices every twelve hours, old launch templates once an hour.
+    pub async fn housekeep(&mut self) {
+        self.live.refresh_market().await;
+        if jiff::Timestamp::now().as_second() % HOUR_S >= MINUTE_S {
+            return;
+        }
+        match self.cloud.clean_launch_templates(TEMPLATES_UNUSED_S).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(
+                count,
+                "launch templates that no launch has named for a day are deleted"
+            ),
+            Err(error) => tracing::warn!(%error, "old launch templates stay"),
+        }
     }
 
     async fn wake_in(&self, seconds: i64) {

@@ -36,15 +36,15 @@ impl Live {
             namespace: NAMESPACE.to_owned(),
             facts_config_map: FACTS_CONFIG_MAP.to_owned(),
             offerings_config_map: OFFERINGS_CONFIG_MAP.to_owned(),
-            refresh_market: false,
             all_pods: false,
         };
         Self { observer: Observer::new(cluster, cloud, sources), memory }
     }
 
-    /// Whether prices, types and offerings may be read anew in turns from now on: that takes seconds, so pods that wait do not wait for it.
-    pub fn refresh_market(&mut self, allowed: bool) {
-        self.observer.refresh_market(allowed);
+    /// Reads prices, types and offerings anew, if it is time.
+    pub async fn refresh_market(&mut self) {
+        let facts = self.observer.refresh_market().await;
+        self.keep_facts(&facts).await;
     }
 
     async fn keep_facts(&self, facts: &Option<BTreeMap<String, String>>) {

@@ -74,7 +74,6 @@ async fn read_with_aws(
         namespace: "joiner".to_owned(),
         facts_config_map: "joiner-facts".to_owned(),
         offerings_config_map: "joiner-offerings".to_owned(),
-        refresh_market: false,
         all_pods,
     };
     let reader = ClusterReader::new(connection.client.clone());

@@ -157,6 +157,20 @@ impl CloudReader {
         })
     }
 
+    /// Reads of types, offerings and prices what is due, which takes seconds every twelve hours. Whether anything was read.
+    pub async fn refresh_market(
+        &mut self,
+        cluster: &ClusterFacts,
+        now: Timestamp,
+        isolated_vpc: bool,
+        memory: &mut Facts,
+    ) -> bool {
+        let before = memory.market.read_times();
+        let ask = Ask { now, cluster, classes: &[], refresh_market: true, isolated_vpc };
+        market::refresh(&self.clients, &mut memory.market, &self.base, &ask).await;
+        memory.market.read_times() != before
+    }
+
     /// The base catalog with what was read of this region laid over it.
     pub fn catalog(&mut self, memory: &Facts) -> Arc<Catalog> {
         let times = memory.market.read_times();
