@@ -125,21 +125,18 @@ impl CloudReadError {
         if let Some(found) = credentials_error(error) {
             return Self::no_credentials(call, found);
         }
-        let unreachable = |cause: String| Self::Unreachable { call, cause };
-        match error {
-            SdkError::TimeoutError(_) => unreachable("it took too long".to_owned()),
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-                unreachable("the connection took too long".to_owned())
-            }
-            SdkError::ServiceError(answer) => {
-                let status = answer.raw().status().as_u16();
-                of_service(call, region, name, status, answer.err().meta())
-            }
-            SdkError::ResponseError(answer) => {
-                unreachable(format!("HTTP status {}", answer.raw().status().as_u16()))
-            }
-            _ => unreachable(innermost(error)),
+        if let SdkError::ServiceError(answer) = error {
+            let status = answer.raw().status().as_u16();
+            return of_service(call, region, name, status, answer.err().meta());
         }
+        let slow = matches!(error, SdkError::TimeoutError(_))
+            || matches!(error, SdkError::DispatchFailure(failure) if failure.is_timeout());
+        let cause = match error.raw_response() {
+            _ if slow => "it took too long".to_owned(),
+            Some(answer) => format!("HTTP status {}", answer.status().as_u16()),
+            None => innermost(error),
+        };
+        Self::Unreachable { call, cause }
     }
 }
 
@@ -201,16 +198,14 @@ fn credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Credent
 }
 
 fn credentials_problem(error: &CredentialsError) -> String {
-    match error {
-        CredentialsError::CredentialsNotLoaded(_) => "no credentials were found".to_owned(),
-        CredentialsError::ProviderTimedOut(_) => "the credentials took too long".to_owned(),
-        CredentialsError::InvalidConfiguration(_) => match innermost(error) {
-            text if text.contains("cargo feature") => {
-                "the profile gets its credentials in a way that is not built in".to_owned()
-            }
-            text => format!("the credentials' configuration is wrong: {text}"),
-        },
-        _ => format!("the credentials could not be loaded: {}", innermost(error)),
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+        return "no credentials were found".to_owned();
+    }
+    match innermost(error) {
+        text if text.contains("cargo feature") => {
+            "the profile gets its credentials in a way that is not built in".to_owned()
+        }
+        text => format!("the credentials could not be loaded: {text}"),
     }
 }
 

@@ -69,15 +69,15 @@ fn capacity_type(found: &types::Instance) -> CapacityType {
 }
 
 fn state(name: &InstanceStateName) -> Option<InstanceState> {
-    match name {
-        InstanceStateName::Pending => Some(InstanceState::Pending),
-        InstanceStateName::Running => Some(InstanceState::Running),
-        InstanceStateName::Stopping => Some(InstanceState::Stopping),
-        InstanceStateName::Stopped => Some(InstanceState::Stopped),
-        InstanceStateName::ShuttingDown => Some(InstanceState::ShuttingDown),
-        InstanceStateName::Terminated => Some(InstanceState::Terminated),
-        _ => None,
-    }
+    let known = [
+        (InstanceStateName::Pending, InstanceState::Pending),
+        (InstanceStateName::Running, InstanceState::Running),
+        (InstanceStateName::Stopping, InstanceState::Stopping),
+        (InstanceStateName::Stopped, InstanceState::Stopped),
+        (InstanceStateName::ShuttingDown, InstanceState::ShuttingDown),
+        (InstanceStateName::Terminated, InstanceState::Terminated),
+    ];
+    known.into_iter().find(|(known, _)| known == name).map(|(_, state)| state)
 }
 
 /// Tags as labels.

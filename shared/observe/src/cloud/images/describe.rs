@@ -119,11 +119,9 @@ pub(crate) async fn read(
 }
 
 fn image(found: &types::Image) -> Option<FoundImage> {
-    let arch = match found.architecture()? {
-        ArchitectureValues::X8664 => "amd64",
-        ArchitectureValues::Arm64 => "arm64",
-        _ => return None,
-    };
+    let known = [(ArchitectureValues::X8664, "amd64"), (ArchitectureValues::Arm64, "arm64")];
+    let architecture = found.architecture()?;
+    let (_, arch) = known.into_iter().find(|(known, _)| known == architecture)?;
     let mut labels = tags(found.tags());
     labels.retain(|key, _| labels::is_well_known(key));
     Some(FoundImage {

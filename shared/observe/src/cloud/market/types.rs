@@ -53,11 +53,9 @@ fn filter(name: &str, values: Vec<String>) -> Filter {
 /// The facts that a decision depends on. Branch interfaces are not told by EC2: a type that the catalog does not know has none.
 pub(crate) fn facts(info: &InstanceTypeInfo) -> Option<TypeFacts> {
     let processor = info.processor_info()?;
-    let arch = processor.supported_architectures().iter().find_map(|arch| match arch {
-        ArchitectureType::X8664 => Some("amd64"),
-        ArchitectureType::Arm64 => Some("arm64"),
-        _ => None,
-    })?;
+    let architectures = processor.supported_architectures();
+    let known = [(ArchitectureType::X8664, "amd64"), (ArchitectureType::Arm64, "arm64")];
+    let (_, arch) = known.into_iter().find(|(known, _)| architectures.contains(known))?;
     let clock = processor.sustained_clock_speed_in_ghz();
     let usage = info.supported_usage_classes();
     let network = info.network_info()?;
