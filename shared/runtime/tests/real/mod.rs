@@ -6,5 +6,5 @@ mod stack;
 mod wire;
 mod world;
 
-pub(crate) use wire::{Answered, When, Wire};
+pub(crate) use wire::{Answered, Call, When, Wire};
 pub(crate) use world::{Ended, Function, Seen, World, class, is_true, pool};

@@ -144,7 +144,7 @@ impl World {
             self.delete_all(path).await;
         }
         self.apply(CLASSES, &class()).await;
-        self.apply(POOLS, &pool(&["m5.xlarge"])).await;
+        self.apply(POOLS, &pool(&["m5.xlarge"], &["us-east-1a"])).await;
     }
 
     /// The account, over this wire.
@@ -214,29 +214,32 @@ impl World {
         Ok(Function { wire: Arc::clone(wire), installation })
     }
 
-    /// A function whose call of this number is its last, from its beginning to the end of one turn. Whoever dies so leaves its
-    /// lease behind; 15 seconds later it is free.
-    pub(crate) async fn mortal(&self, number: usize, when: When) -> Ended {
+    /// A function that lives until `life` is over, or until the call of this number among those that count. Whoever dies so leaves
+    /// its lease behind; 15 seconds later it is free.
+    pub(crate) async fn mortal(
+        &self,
+        (number, when, counts): (usize, When, fn(&Call) -> bool),
+        life: impl AsyncFnOnce(Function),
+    ) -> Ended {
+        // What is remembered of AWS spares calls: without it, each function makes all of them.
+        self.delete_all(CONFIG_MAPS).await;
         let wire = Arc::<Wire>::default();
-        wire.cut_at(number, when);
-        let life = async {
-            let mut function = self.begin(&wire).await.unwrap();
-            function.turn().await
-        };
+        wire.cut_at(number, when, counts);
+        let life = async { life(self.begin(&wire).await.unwrap()).await };
         let cut = tokio::select! {
             biased;
             () = wire.is_cut() => true,
-            answer = life => { answer.unwrap(); false }
+            () = life => false,
         };
-        let calls = wire.calls();
+        let mut calls = wire.calls();
         if !cut {
             return Ended::Unharmed { calls };
         }
         self.let_the_lease_end().await;
-        let (call, others) = (calls[number - 1].clone(), &calls[..number - 1]);
-        let lasting = |call: &Call| call.write && !call.name.contains("/leases");
-        let last = call.write && when == When::After && lasting(&call);
-        Ended::Cut { touched: last || others.iter().any(lasting), call }
+        let of_number = calls.iter().enumerate().filter(|(_, call)| counts(call)).nth(number - 1);
+        let call = calls.remove(of_number.unwrap().0);
+        let touched = calls.iter().any(Call::lasts) || when == When::After && call.lasts();
+        Ended::Cut { touched, call }
     }
 
     /// Makes the lease as old as it is 16 seconds after its holder's end.
@@ -433,8 +436,8 @@ pub(crate) fn class() -> Value {
     })
 }
 
-/// A pool of these types on demand, whose empty nodes go at once.
-pub(crate) fn pool(types: &[&str]) -> Value {
+/// A pool of these types on demand in these zones, whose empty nodes go at once.
+pub(crate) fn pool(types: &[&str], zones: &[&str]) -> Value {
     json!({
         "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": { "name": "default" },
         "spec": {
@@ -444,6 +447,7 @@ pub(crate) fn pool(types: &[&str]) -> Value {
                 "requirements": [
                     { "key": "node.kubernetes.io/instance-type", "operator": "In", "values": types },
                     { "key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"] },
+                    { "key": "topology.kubernetes.io/zone", "operator": "In", "values": zones },
                 ],
             }},
         },
