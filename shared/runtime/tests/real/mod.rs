@@ -7,4 +7,6 @@ mod wire;
 mod world;
 
 pub(crate) use wire::{Answered, Call, When, Wire};
-pub(crate) use world::{Ended, Function, Seen, World, class, is_true, pool};
+pub(crate) use world::{
+    CLASSES, CONFIG_MAPS, Ended, Function, POOLS, Seen, World, class, is_true, pool, text,
+};

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 /// Whether the last request still reaches the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,7 @@ struct State {
     bends: Vec<Bend>,
     ahead_s: i64,
     lies: bool,
+    meet: Option<(String, Arc<Barrier>)>,
 }
 
 /// The wire of one function.
@@ -164,6 +165,17 @@ impl Wire {
         self.state.lock().unwrap().lies = true;
     }
 
+    /// Calls whose name has `of` in it wait at the barrier before they are sent.
+    pub(crate) fn meet(&self, of: &str, at: &Arc<Barrier>) {
+        self.state.lock().unwrap().meet = Some((of.to_owned(), Arc::clone(at)));
+    }
+
+    fn meets(&self, name: &str) -> Option<Arc<Barrier>> {
+        let state = self.state.lock().unwrap();
+        let meet = state.meet.as_ref().filter(|(of, _)| name.contains(of));
+        meet.map(|(_, at)| Arc::clone(at))
+    }
+
     /// Whether the call may go on, and whether its answer may not.
     fn enter(&self, call: Call) -> Option<bool> {
         let mut state = self.state.lock().unwrap();
@@ -234,6 +246,9 @@ async fn ask(
     let write = request.method() != http::Method::GET;
     let watch = name.contains("watch=1");
     let send = async {
+        if let Some(at) = wire.meets(&name) {
+            at.wait().await;
+        }
         let answer = match wire.bent(&name) {
             None => server.send(request).await?,
             Some((asks, answer)) => bend(server, asks.then_some(request), answer, watch).await?,
