@@ -90,8 +90,9 @@ fn all(messages: &[SqsMessage]) -> Vec<String> {
     messages.iter().filter_map(|message| message.message_id.clone()).collect()
 }
 
-/// One turn for all messages that can be read; returns the ids of those that must come again.
-async fn batch(
+/// One turn for all messages that can be read; returns the ids of those that must come again. What cannot be read goes to the
+/// dead-letter queue, with the reason as its attribute `Error`.
+pub async fn batch(
     door: Door,
     slot: &mut Option<Installation>,
     messages: &[SqsMessage],

@@ -22,14 +22,18 @@ pub(super) fn launching(view: &View<'_>, found: &mut Lifecycle) {
         let mut free = bought.filter(|instance| {
             instance.is_live() && view.claim_of_instance(&instance.id).is_none()
         });
-        let mut left = Vec::new();
+        let (mut left, before) = (Vec::new(), found.steps.len());
         for claim in claims.iter().filter(|claim| claim.provider_id.is_none() && !claim.deleting) {
             match free.next() {
                 Some(instance) => found.steps.push(adopt(claim, instance)),
                 None => left.push(*claim),
             }
         }
-        if !left.is_empty() {
+        let adopting = found.steps.len() > before;
+        if !left.is_empty() && adopting {
+            // The call would answer with what is being adopted now, and AWS may just not show the rest yet.
+            found.wake_after(view.snapshot, LOOK_AGAIN_S);
+        } else if !left.is_empty() {
             buy_or_give_up(view, request, &claims, &left, found);
         }
     }

@@ -6,5 +6,7 @@ mod stack;
 mod wire;
 mod world;
 
-pub(crate) use wire::{Answered, When, Wire};
-pub(crate) use world::{Ended, Function, Seen, World, class, is_true, pool};
+pub(crate) use wire::{Answered, Call, When, Wire};
+pub(crate) use world::{
+    CLASSES, CONFIG_MAPS, Ended, Function, POOLS, Seen, World, class, is_true, pool, text,
+};

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 /// Whether the last request still reaches the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,23 @@ pub(crate) struct Call {
     pub(crate) name: String,
     /// Whether it changes anything.
     pub(crate) write: bool,
+}
+
+impl Call {
+    /// Whether it changes claims, nodes, pods or the account: not what is only remembered or told.
+    pub(crate) fn lasts(&self) -> bool {
+        const PASSING: [&str; 5] =
+            ["/leases", "/configmaps", "/events", "PutObject", "SendMessage"];
+        self.write && !PASSING.iter().any(|part| self.name.contains(part))
+    }
+}
+
+/// Where a wire is cut: at so manieth of the calls that count.
+#[derive(Clone, Copy)]
+struct Last {
+    number: usize,
+    when: When,
+    counts: fn(&Call) -> bool,
 }
 
 /// What an API server's answer is replaced by.
@@ -62,11 +79,13 @@ struct Bend {
 #[derive(Default)]
 struct State {
     calls: Vec<Call>,
-    last: Option<(usize, When)>,
+    last: Option<Last>,
+    counted: usize,
     dead: bool,
     bends: Vec<Bend>,
     ahead_s: i64,
     lies: bool,
+    meet: Option<(String, Arc<Barrier>)>,
 }
 
 /// The wire of one function.
@@ -83,11 +102,9 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    /// Request number `number` from now on, from 1, is the last.
-    pub(crate) fn cut_at(&self, number: usize, when: When) {
-        let mut state = self.state.lock().unwrap();
-        let sent = state.calls.len();
-        state.last = Some((sent + number, when));
+    /// The request of this number, from 1, among those that count is the last.
+    pub(crate) fn cut_at(&self, number: usize, when: When, counts: fn(&Call) -> bool) {
+        self.state.lock().unwrap().last = Some(Last { number, when, counts });
     }
 
     /// Ends when the last request was sent.
@@ -148,37 +165,49 @@ impl Wire {
         self.state.lock().unwrap().lies = true;
     }
 
-    /// Whether the call may go on, and its number.
-    fn enter(&self, call: Call) -> Option<usize> {
+    /// Calls whose name has `of` in it wait at the barrier before they are sent.
+    pub(crate) fn meet(&self, of: &str, at: &Arc<Barrier>) {
+        self.state.lock().unwrap().meet = Some((of.to_owned(), Arc::clone(at)));
+    }
+
+    fn meets(&self, name: &str) -> Option<Arc<Barrier>> {
+        let state = self.state.lock().unwrap();
+        let meet = state.meet.as_ref().filter(|(of, _)| name.contains(of));
+        meet.map(|(_, at)| Arc::clone(at))
+    }
+
+    /// Whether the call may go on, and whether its answer may not.
+    fn enter(&self, call: Call) -> Option<bool> {
         let mut state = self.state.lock().unwrap();
         if state.dead {
             return None;
         }
+        let counts = state.last.is_some_and(|last| (last.counts)(&call));
+        state.counted += usize::from(counts);
         state.calls.push(call);
-        let number = state.calls.len();
-        if state.last == Some((number, When::Before)) {
-            state.dead = true;
-            self.cut.notify_one();
+        let here = state.last.filter(|last| counts && last.number == state.counted);
+        if here.is_some_and(|last| last.when == When::Before) {
+            drop(state);
+            self.die();
             return None;
         }
-        Some(number)
+        Some(here.is_some())
     }
 
-    /// Whether the answer may come back.
-    fn leave(&self, number: usize) -> bool {
-        let mut state = self.state.lock().unwrap();
-        if state.last == Some((number, When::After)) {
-            state.dead = true;
-            self.cut.notify_one();
-        }
-        !state.dead
+    fn die(&self) {
+        self.state.lock().unwrap().dead = true;
+        self.cut.notify_one();
     }
 
     /// Sends a request, unless the function is dead; a dead one waits for ever, until it is dropped.
     async fn pass<R>(&self, call: Call, send: impl Future<Output = R>) -> R {
-        let Some(number) = self.enter(call) else { return std::future::pending().await };
+        let Some(last) = self.enter(call) else { return std::future::pending().await };
         let answer = send.await;
-        if self.leave(number) { answer } else { std::future::pending().await }
+        if last {
+            self.die();
+        }
+        let dead = self.state.lock().unwrap().dead;
+        if dead { std::future::pending().await } else { answer }
     }
 
     fn bent(&self, name: &str) -> Option<(bool, Option<Answer>)> {
@@ -217,6 +246,9 @@ async fn ask(
     let write = request.method() != http::Method::GET;
     let watch = name.contains("watch=1");
     let send = async {
+        if let Some(at) = wire.meets(&name) {
+            at.wait().await;
+        }
         let answer = match wire.bent(&name) {
             None => server.send(request).await?,
             Some((asks, answer)) => bend(server, asks.then_some(request), answer, watch).await?,

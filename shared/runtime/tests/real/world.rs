@@ -21,8 +21,8 @@ pub(crate) const POOLS: &str = "/apis/karpenter.sh/v1/nodepools";
 pub(crate) const CLASSES: &str = "/apis/karpenter.k8s.aws/v1/ec2nodeclasses";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/joiner/leases/joiner";
 pub(crate) const CONFIG_MAPS: &str = "/api/v1/namespaces/joiner/configmaps";
-/// Whatever a test waits for comes within seconds; a minute is for machines that are busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Whatever a test waits for comes within seconds; two minutes are for machines that are busy.
+const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Tests of one binary take turns: they share its stack.
@@ -46,6 +46,8 @@ pub(crate) struct Function {
 
 /// How a function ended whose calls were to be cut.
 pub(crate) enum Ended {
+    /// It failed for another reason: the machine is busy, and a deadline has passed.
+    Failed,
     /// It had fewer calls than that.
     Unharmed {
         /// All its calls.
@@ -84,6 +86,34 @@ impl Seen {
             && self.live().next().is_none()
     }
 
+    /// Every claim has an instance and every instance a claim, and no more were ever bought; labels and finalizers are where they belong.
+    pub(crate) fn is_whole(&self, count: usize, about: &str) {
+        let claimed = self.claims.iter().map(instance_of).collect::<BTreeSet<_>>();
+        let live = self.live().map(|each| text(each, "/id").to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(claimed, live, "{about}: {self:#?}");
+        let counts = (live.len(), self.instances.len());
+        assert_eq!(counts, (count, count), "{about}: {:#?}", self.instances);
+        let finalizers = json!(["karpenter.sh/termination"]);
+        for claim in &self.claims {
+            let own = self.live().find(|each| instance_of(claim) == text(each, "/id")).unwrap();
+            let labels = &claim["metadata"]["labels"];
+            assert_eq!(
+                labels["node.kubernetes.io/instance-type"], own["type"],
+                "{about}: {claim:#}"
+            );
+            assert_eq!(labels["topology.kubernetes.io/zone"], own["zone"], "{about}: {claim:#}");
+            assert_eq!(claim["metadata"]["finalizers"], finalizers, "{about}");
+            assert_eq!(own["tags"]["karpenter.sh/nodeclaim"], claim["metadata"]["name"], "{about}");
+        }
+        for node in &self.nodes {
+            let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+            assert!(taints.is_empty(), "{about}: {taints:?}");
+            assert_eq!(node["metadata"]["labels"]["karpenter.sh/initialized"], "true", "{about}");
+            assert_eq!(node["metadata"]["finalizers"], finalizers, "{about}");
+            assert_eq!(node["metadata"]["ownerReferences"].as_array().unwrap().len(), 1, "{about}");
+        }
+    }
+
     /// Whether so many pods run.
     pub(crate) fn running(&self, count: usize) -> bool {
         let running = self.pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
@@ -95,6 +125,16 @@ impl Seen {
         let holds = |claim: &&Value| is_true(claim, condition);
         self.claims.len() == count && self.claims.iter().filter(holds).count() == count
     }
+}
+
+/// A text in an object; empty if it is not there.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The id of a claim's instance.
+fn instance_of(claim: &Value) -> String {
+    text(claim, "/status/providerID").rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// Whether an object has this condition.
@@ -144,7 +184,7 @@ impl World {
             self.delete_all(path).await;
         }
         self.apply(CLASSES, &class()).await;
-        self.apply(POOLS, &pool(&["m5.xlarge"])).await;
+        self.apply(POOLS, &pool(&["m5.xlarge"], &["us-east-1a"])).await;
     }
 
     /// The account, over this wire.
@@ -214,29 +254,37 @@ impl World {
         Ok(Function { wire: Arc::clone(wire), installation })
     }
 
-    /// A function whose call of this number is its last, from its beginning to the end of one turn. Whoever dies so leaves its
-    /// lease behind; 15 seconds later it is free.
-    pub(crate) async fn mortal(&self, number: usize, when: When) -> Ended {
+    /// A function that lives until `life` is over, or until the call of this number among those that count. Whoever dies so leaves
+    /// its lease behind; 15 seconds later it is free.
+    pub(crate) async fn mortal(
+        &self,
+        (number, when, counts): (usize, When, fn(&Call) -> bool),
+        life: impl AsyncFnOnce(Function) -> bool,
+    ) -> Ended {
+        // What is remembered of AWS spares calls: without it, each function makes all of them.
+        self.delete_all(CONFIG_MAPS).await;
         let wire = Arc::<Wire>::default();
-        wire.cut_at(number, when);
+        wire.cut_at(number, when, counts);
         let life = async {
-            let mut function = self.begin(&wire).await.unwrap();
-            function.turn().await
+            let function = self.begin(&wire).await.unwrap();
+            life(function).await
         };
-        let cut = tokio::select! {
+        let well = tokio::select! {
             biased;
-            () = wire.is_cut() => true,
-            answer = life => { answer.unwrap(); false }
+            () = wire.is_cut() => None,
+            well = life => Some(well),
         };
-        let calls = wire.calls();
-        if !cut {
-            return Ended::Unharmed { calls };
+        let mut calls = wire.calls();
+        match well {
+            Some(true) => return Ended::Unharmed { calls },
+            Some(false) => return Ended::Failed,
+            None => {}
         }
         self.let_the_lease_end().await;
-        let (call, others) = (calls[number - 1].clone(), &calls[..number - 1]);
-        let lasting = |call: &Call| call.write && !call.name.contains("/leases");
-        let last = call.write && when == When::After && lasting(&call);
-        Ended::Cut { touched: last || others.iter().any(lasting), call }
+        let of_number = calls.iter().enumerate().filter(|(_, call)| counts(call)).nth(number - 1);
+        let call = calls.remove(of_number.unwrap().0);
+        let touched = calls.iter().any(Call::lasts) || when == When::After && call.lasts();
+        Ended::Cut { touched, call }
     }
 
     /// Makes the lease as old as it is 16 seconds after its holder's end.
@@ -301,6 +349,17 @@ impl World {
         serde_json::from_str(body).unwrap()
     }
 
+    /// How often AWS was asked to do this since the round began.
+    pub(crate) async fn asked(&self, action: &str) -> u64 {
+        let counts = self.control("GET", "calls/count", &json!({})).await;
+        counts[action].as_u64().unwrap_or(0)
+    }
+
+    /// All answers of AWS are as they should be again.
+    pub(crate) async fn mend(&self) {
+        self.control("DELETE", "faults", &json!({})).await;
+    }
+
     /// Has AWS fail.
     pub(crate) async fn fault(&self, fault: Value) {
         self.control("POST", "faults", &fault).await;
@@ -343,8 +402,13 @@ impl World {
 
     /// Pods of which a node of 4 cores holds one; their uids.
     pub(crate) async fn pods(&self, count: usize) -> Vec<Value> {
+        self.more_pods(0, count).await
+    }
+
+    /// Pods from this number on, up to so many in all; the uids of the new ones.
+    pub(crate) async fn more_pods(&self, from: usize, count: usize) -> Vec<Value> {
         let mut uids = Vec::new();
-        for number in 0..count {
+        for number in from..count {
             let pod = json!({
                 "apiVersion": "v1", "kind": "Pod", "metadata": { "name": format!("web-{number}") },
                 "spec": { "terminationGracePeriodSeconds": 0, "containers": [{
@@ -397,9 +461,28 @@ impl World {
                 begun.elapsed() < PATIENCE,
                 "not within {PATIENCE:?}: {what}; there is {seen:#?}"
             );
-            function.turn().await.unwrap();
+            // A turn that fails is followed by another, here as there.
+            if let Err(error) = function.turn().await {
+                eprintln!("a turn failed ({error}); the next one goes on");
+            }
             ticks.tick().await;
         }
+    }
+
+    /// Goes on until so many pods run on nodes that are set up, each bought once; these are the pods that were there.
+    pub(crate) async fn pods_run(
+        &self,
+        function: &mut Function,
+        uids: &[Value],
+        about: &str,
+    ) -> Seen {
+        let count = uids.len();
+        let done = |seen: &Seen| seen.running(count) && seen.claims_are("Initialized", count);
+        let seen = self.turns(function, &format!("{about}: all pods run"), done).await;
+        let kept = seen.pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect::<Vec<_>>();
+        assert_eq!(kept, uids, "{about}: pods were lost");
+        seen.is_whole(count, about);
+        seen
     }
 }
 
@@ -433,8 +516,8 @@ pub(crate) fn class() -> Value {
     })
 }
 
-/// A pool of these types on demand, whose empty nodes go at once.
-pub(crate) fn pool(types: &[&str]) -> Value {
+/// A pool of these types on demand in these zones, whose empty nodes go at once.
+pub(crate) fn pool(types: &[&str], zones: &[&str]) -> Value {
     json!({
         "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": { "name": "default" },
         "spec": {
@@ -444,6 +527,7 @@ pub(crate) fn pool(types: &[&str]) -> Value {
                 "requirements": [
                     { "key": "node.kubernetes.io/instance-type", "operator": "In", "values": types },
                     { "key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"] },
+                    { "key": "topology.kubernetes.io/zone", "operator": "In", "values": zones },
                 ],
             }},
         },
