@@ -47,7 +47,12 @@ async fn measure(turns: usize, pause: Duration, scope: &Scope) -> Result<(), Box
             if stale > 0 { format!("  ({stale} kinds not read)") } else { String::new() },
         );
         drop(snapshot);
-        tokio::time::sleep(pause).await;
+        tokio::time::interval_at(
+            tokio::time::Instant::now() + pause,
+            pause.max(std::time::Duration::from_millis(1)),
+        )
+        .tick()
+        .await;
     }
     Ok(())
 }
