@@ -426,6 +426,11 @@ impl World {
         uids
     }
 
+    /// Deletes all claims, past their finalizers.
+    pub(crate) async fn forget_claims(&self) {
+        self.delete_all(CLAIMS).await;
+    }
+
     pub(crate) async fn delete_pods(&self) {
         self.delete_all(PODS).await;
         self.eventually("the pods are gone", async || self.list(PODS).await.is_empty()).await;
