@@ -29,6 +29,7 @@ def main() -> int:
         command.add_argument("--parent", type=int, help="process whose end also ends the stack")
         command.add_argument("--boot", type=float, default=2.0, help="seconds from an instance to its kubelet")
         command.add_argument("--grace", type=int, default=8, help="seconds until a silent node counts as not ready")
+        command.add_argument("--no-controllers", action="store_true", help="no controller-manager and scheduler: what is written stays as it is")
         command.add_argument("--control-plane", type=Path, help="directory of the binaries")
         command.add_argument("--kubectl", default="kubectl")
     down = commands.add_parser("down")
@@ -70,6 +71,8 @@ def start(state: Path, options) -> None:
     command = [sys.executable, "-m", "stack", "serve", "--state", str(state)]
     command += ["--only", options.only, "--cluster", options.cluster, "--boot", str(options.boot)]
     command += ["--kubectl", options.kubectl, "--grace", str(options.grace)]
+    if options.no_controllers:
+        command.append("--no-controllers")
     for flag in ("crds", "parent", "control_plane"):
         if value := getattr(options, flag):
             command += [f"--{flag.replace('_', '-')}", str(Path(value).absolute() if flag != "parent" else value)]

@@ -110,12 +110,14 @@ class Stack:
             self.start_flow()
         if control_plane:
             self.processes.wait("kube-apiserver", control_plane.ready)
-            control_plane.start_controllers(self.processes)
+            if not self.options.no_controllers:
+                control_plane.start_controllers(self.processes)
             control_plane.make_namespaces()
             maker.join()
             control_plane.apply(*[path for path in definitions if path], *self.manifests())
             self.processes.wait("the custom resources", control_plane.serves_definitions)
-            for name in ("default", "joiner"):
+            # The controller-manager is what makes accounts.
+            for name in [] if self.options.no_controllers else ["default", "joiner"]:
                 self.processes.wait(f"namespace {name}", lambda name=name: control_plane.namespace_ready(name))
         if "aws" in self.parts:
             self.processes.wait("the gap filler", lambda: get(f"{self.aws}/joiner/health"))
@@ -209,6 +211,7 @@ class Stack:
         }
         if control_plane:
             environment["KUBECONFIG"] = str(control_plane.kubeconfig)
+            environment["JOINER_ETCD_URL"] = f"http://127.0.0.1:{control_plane.etcd_port}"
         if "aws" in self.parts:
             environment["JOINER_FAULTS_URL"] = f"{self.aws}/joiner"
             for service in ("EC2", "SSM", "EKS", "IAM", "PRICING", "AUTO_SCALING"):
