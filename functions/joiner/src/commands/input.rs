@@ -29,7 +29,7 @@ pub(crate) struct ClusterArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "files")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The EKS cluster's name, by which AWS is asked; the context tells it if `aws eks update-kubeconfig` wrote it
-    #[arg(long, value_name = "NAME", env = "CLUSTER_NAME", conflicts_with = "files")]
+    #[arg(long, value_name = "NAME", env = "CLUSTER_NAME")]
     pub(crate) cluster: Option<String>,
 }
 
