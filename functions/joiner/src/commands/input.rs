@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-#[cfg(feature = "live")]
-use anyhow::Result;
-#[cfg(not(feature = "live"))]
 use anyhow::{Result, bail};
 use catalog::Catalog;
 use observe::{Dump, DumpOptions, read_dump};
@@ -23,10 +20,10 @@ pub(crate) struct Input {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct ClusterArguments {
     /// The kubeconfig context of the cluster; the current one if it is not given
-    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// The kubeconfig file; $KUBECONFIG or ~/.kube/config if it is not given
-    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The EKS cluster's name, by which AWS is asked; the context tells it if `aws eks update-kubeconfig` wrote it
     #[arg(long, value_name = "NAME", env = "CLUSTER_NAME")]
@@ -43,6 +40,9 @@ impl Input {
     ) -> Result<Dump> {
         if self.is_cluster() {
             return self.read_cluster(catalog, options, all_pods);
+        }
+        if self.cluster.context.is_some() || self.cluster.kubeconfig.is_some() {
+            bail!("--context and --kubeconfig name a cluster, and cannot be used with -f");
         }
         Ok(read_dump(&self.files, catalog, options)?)
     }

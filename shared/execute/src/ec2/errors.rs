@@ -66,8 +66,6 @@ const UNCERTAIN: &[&str] = &[
     "Unavailable",
     "RequestTimeout",
     "RequestTimeoutException",
-    // The token was used: something was bought by it, with subnets or images that were others then.
-    "IdempotentParameterMismatch",
 ];
 
 /// Whether the code means that there is no capacity now.

@@ -161,6 +161,16 @@ fn is_other_parameters(error: &CloudError) -> bool {
     }
 }
 
+/// The token was used with other subnets or images. What it bought cannot be seen yet: a later turn looks again.
+fn used_token(error: CloudError) -> CloudError {
+    let CloudError::Refused { call, code, .. } = &error else { return error };
+    if code != "IdempotentParameterMismatch" {
+        return error;
+    }
+    let message = "its token was used before, and what it bought is not to be seen yet".to_owned();
+    CloudError::Unknown { call, message }
+}
+
 impl Cloud for Ec2Cloud {
     async fn launch(
         &self,
@@ -180,7 +190,8 @@ impl Cloud for Ec2Cloud {
         };
         let mut answer = match answer {
             Err(error) if is_other_parameters(&error) => {
-                self.first_answer(request, class, &templates, error).await?
+                let first = self.first_answer(request, class, &templates, error).await;
+                first.map_err(used_token)?
             }
             answer => answer?,
         };
