@@ -83,9 +83,9 @@ fn exit_codes_of_usage() {
     check(&["--help"], "", 0, "plan");
     check(&["--version"], "", 0, "joiner");
     check(&["fly"], "", 2, "fly");
-    check(&["plan"], "", 2, "--file");
+    check(&["plan", "--kubeconfig", "no-such-file"], "", 2, "or files with -f");
     check(&["plan", "-f", "-", "--output", "poem"], "", 2, "poem");
-    check(&["validate"], "", 2, "--file");
+    check(&["validate", "--kubeconfig", "no-such-file"], "", 2, "or files with -f");
 }
 
 #[test]
