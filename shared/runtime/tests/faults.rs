@@ -281,11 +281,12 @@ async fn an_exhausted_subnet_is_left_alone() {
     let was = subnet.available_ip_address_count().unwrap();
     world.control("POST", "subnet", &json!({ "id": id, "available": 0 })).await;
     let mut function = world.function().await;
-    assert_eq!(function.report().await.launched, 0);
-    let seen = world.seen().await;
-    assert!(seen.claims.is_empty() && seen.instances.is_empty(), "{seen:#?}");
-    let told = offerings(&world).await;
-    assert!(told.contains("InsufficientFreeAddressesInSubnet"), "{told}");
+    let report = function.report().await;
+    assert_eq!(
+        (report.launches, report.unschedulable_pods),
+        (0, 1),
+        "a zone without addresses is not offered"
+    );
     world.control("POST", "subnet", &json!({ "id": id, "available": was })).await;
     let mut later = world.function().await;
     later.wire.tell_time(181);
