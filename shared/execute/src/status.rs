@@ -30,6 +30,9 @@ pub(crate) async fn keep<C: Cloud, K: Cluster>(
     for object in orders.objects {
         let Some(of) = objects::pool_or_class(object) else { continue };
         let mut wanted = object.clone();
+        if !wanted["status"].is_object() {
+            wanted["status"] = json!({});
+        }
         match of.resource {
             "nodepools" | "provisioners" => pool(&mut wanted, orders),
             _ => class(&mut wanted, orders, &profiles),

@@ -6,6 +6,7 @@ use crate::cloud::{
 use crate::cluster::{ClusterReadError, ClusterReader, ClusterReading, ConfigMapName, Scope};
 use crate::{DumpFinding, DumpOptions, Severity, live};
 use model::node_class::{ClusterFacts, KubeletSettings, ResolvedNodeClass};
+use model::pool::ApiVersion;
 use model::{NodeClassSpec, Snapshot, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,6 +17,9 @@ const KEEP_FACTS_EVERY_S: i64 = 600;
 
 /// What other functions keep is taken up so often, in seconds.
 const RECALL_EVERY_S: i64 = 3600;
+
+/// The kinds of node classes.
+const CLASSES: [&str; 2] = ["EC2NodeClass", "AWSNodeTemplate"];
 
 /// What is read, and where.
 #[derive(Clone, Debug)]
@@ -206,13 +210,19 @@ impl Observer {
 
     fn together(
         &self,
-        reading: ClusterReading,
+        mut reading: ClusterReading,
         cloud: CloudReading,
         cluster: ClusterFacts,
         unavailable: &UnavailableOfferings,
     ) -> Observation {
         let objects = reading.classes.clone();
         let now = reading.now;
+        for pool in &mut reading.collection.snapshot.node_pools {
+            // A pool that was not ready is judged anew: its status is what an earlier turn wrote of its class.
+            let legacy = pool.api_version == ApiVersion::Legacy;
+            let kind = if legacy { "Provisioner" } else { "NodePool" };
+            pool.problem = problem_of_spec(&objects, &[kind], &pool.name);
+        }
         let calls = cloud.calls.values().map(|count| u64::from(*count)).sum();
         let classes = cloud.classes.into_iter().map(|class| (class.spec.name.clone(), class));
         let classes = classes.collect::<BTreeMap<_, _>>();
@@ -224,7 +234,7 @@ impl Observer {
         let seen = live::assemble_with(reading, &cloud.catalog, &options, &|class| {
             if let Some(resolved) = classes.get(&class.name) {
                 // Whether AWS has what the class asks for is read anew: what its status says of that may be of yesterday.
-                class.problem = problem_of_spec(&objects, &class.name);
+                class.problem = problem_of_spec(&objects, &CLASSES, &class.name);
                 cloud::apply(resolved, class);
             }
         });
@@ -272,19 +282,18 @@ fn expect(snapshot: &mut Snapshot) {
     }
 }
 
-/// What is wrong with a class's object itself, its status aside.
-fn problem_of_spec(objects: &[Value], name: &str) -> Option<String> {
-    let of_class = |object: &&Value| {
-        object["metadata"]["name"] == name
-            && matches!(object["kind"].as_str(), Some("EC2NodeClass" | "AWSNodeTemplate"))
+/// What is wrong with a pool's or class's object itself, its status aside.
+fn problem_of_spec(objects: &[Value], kinds: &[&str], name: &str) -> Option<String> {
+    let own = |object: &&Value| {
+        object["metadata"]["name"] == name && kinds.iter().any(|kind| object["kind"] == *kind)
     };
-    let mut object = objects.iter().find(of_class)?.clone();
+    let mut object = objects.iter().find(own)?.clone();
     object.as_object_mut()?.remove("status");
-    let class = api::read(&object)?.objects.into_iter().find_map(|object| match object {
-        api::Object::NodeClass(class) => Some(class),
-        api::Object::NodePool(_) | api::Object::NodeClaim(_) => None,
-    });
-    class?.problem
+    api::read(&object)?.objects.into_iter().find_map(|object| match object {
+        api::Object::NodeClass(class) => class.problem,
+        api::Object::NodePool(pool) => pool.problem,
+        api::Object::NodeClaim(_) => None,
+    })
 }
 
 fn specs(objects: &[Value]) -> Vec<Arc<NodeClassSpec>> {

@@ -3,6 +3,7 @@
 use crate::aws_memory::{AwsMemory, OFFERINGS_CONFIG_MAP};
 use crate::configuration::{Configuration, NAMESPACE};
 use crate::observed::{Observe, ObserveError, Observed, Traffic};
+use model::pool::ApiVersion;
 use observe::cloud::CloudReader;
 use observe::cluster::ClusterReader;
 use observe::observer::{Observation, Observer, Sources};
@@ -65,7 +66,11 @@ impl Observe for Live {
     }
 }
 
-fn observed(seen: Observation) -> Observed {
+/// What a function may act on. Pools that stand in where a cluster has none, or where they cannot be read, are for people who ask
+/// what could be: nothing is bought for a pool that nobody has made.
+fn observed(mut seen: Observation) -> Observed {
+    seen.snapshot.node_pools.retain(|pool| pool.api_version != ApiVersion::BuiltIn);
+    seen.findings.retain(|finding| finding.rule != "pool-built-in");
     let traffic = seen.traffic.iter();
     let traffic =
         traffic.map(|(name, (calls, bytes))| (*name, Traffic { calls: *calls, bytes: *bytes }));

@@ -83,6 +83,9 @@ async fn a_missing_permission_is_named_with_its_statement() {
     let no_launch =
         [&reads[..], &["ec2:DescribeInstances", "ec2:CreateLaunchTemplate", "ec2:CreateTags"]]
             .concat();
+    let wire = Arc::<Wire>::default();
+    let mut blind = world.begin_as(&wire, &world.aws_as(&wire, "AKIABLIND")).await.unwrap();
+    let mut poor = world.begin_as(&wire, &world.aws_as(&wire, "AKIAPOOR")).await.unwrap();
     world
         .control(
             "POST",
@@ -92,11 +95,8 @@ async fn a_missing_permission_is_named_with_its_statement() {
         } }),
         )
         .await;
-    let wire = Arc::<Wire>::default();
-    let mut blind = world.begin_as(&wire, &world.aws_as(&wire, "AKIABLIND")).await.unwrap();
     let error = blind.turn().await.unwrap_err().to_string();
     assert!(error.contains(r#""Action":"ec2:DescribeInstances""#), "{error}");
-    let mut poor = world.begin_as(&wire, &world.aws_as(&wire, "AKIAPOOR")).await.unwrap();
     assert_eq!(poor.report().await.launched, 0);
     let told = launched(&world).await;
     assert!(told.contains("add to the function's role:"), "{told}");
@@ -136,11 +136,13 @@ async fn a_read_that_fails_is_named() {
         ("nodeclaims?limit", 401, "does not accept the credentials"),
     ] {
         function.wire.refuse(of, 9, status);
-        let error = function.turn().await.unwrap_err().to_string();
-        assert!(error.contains(words), "{error}");
+        let error = function.turn().await.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(words), "{of} {status}: {error:?}");
         function.wire.straighten();
+        world.let_the_lease_end().await;
     }
-    // Pools beside it do not stop the turn: nothing is bought for those that are not known.
+    // Pools do not stop the turn: nothing is bought for those that are not known.
+    let mut function = world.function().await;
     function.wire.refuse("nodepools?limit", 9, 500);
     assert_eq!(function.report().await.launches, 0);
     function.wire.straighten();
@@ -270,17 +272,21 @@ async fn without_subnets_nothing_is_bought_and_the_class_says_so() {
 async fn an_exhausted_subnet_is_left_alone() {
     let Some((world, uids)) = waiting(1).await else { return };
     let found = world.ec2().describe_subnets().send().await.unwrap();
-    let subnet =
-        found.subnets().iter().find(|s| s.availability_zone() == Some("us-east-1a")).unwrap();
+    let subnet = found
+        .subnets()
+        .iter()
+        .find(|s| s.availability_zone() == Some("us-east-1a") && !s.tags().is_empty())
+        .unwrap();
     let id = subnet.subnet_id().unwrap();
     let was = subnet.available_ip_address_count().unwrap();
     world.control("POST", "subnet", &json!({ "id": id, "available": 0 })).await;
     let mut function = world.function().await;
-    assert_eq!(function.report().await.launched, 0);
-    let seen = world.seen().await;
-    assert!(seen.claims.is_empty() && seen.instances.is_empty(), "{seen:#?}");
-    let told = offerings(&world).await;
-    assert!(told.contains("InsufficientFreeAddressesInSubnet"), "{told}");
+    let report = function.report().await;
+    assert_eq!(
+        (report.launches, report.unschedulable_pods),
+        (0, 1),
+        "a zone without addresses is not offered"
+    );
     world.control("POST", "subnet", &json!({ "id": id, "available": was })).await;
     let mut later = world.function().await;
     later.wire.tell_time(181);
@@ -485,12 +491,10 @@ async fn events_that_cannot_be_read_are_dead_letters_with_the_reason_and_others_
         let letter = letters.iter().find(|(found, _)| found == body).unwrap();
         assert!(letter.1.starts_with(reason), "{letter:?}");
     }
-    let odd = "x".repeat(1 << 20);
+    let odd = "x".repeat((1 << 20) - 400);
     let failed = batch(Door::PendingPods, &mut slot, &[message("d", &odd)], "request").await;
-    assert_eq!(
-        failed,
-        ["d"],
-        "what the dead-letter queue cannot take with its reason stays for SQS to move"
-    );
+    assert_eq!(failed, Vec::<String>::new());
+    let letters = dead_letters(&world, 1).await;
+    assert!(letters[0].0 == odd && letters[0].1.starts_with("not JSON"), "{}", letters[0].1);
     world.pods_run(&mut world.function().await, &uids, "odd events").await;
 }
