@@ -44,15 +44,16 @@ def measure(options) -> dict:
         "invocations_of_a_burst": wakes,
         "works": [vars(work) | {"seconds": {memory: work.seconds(memory) for memory in MEMORY_MB}} for work in works],
         "totals": {
-            architecture: {memory: sum(core(works, known, memory, architecture).values()) for memory in MEMORY_MB}
+            architecture: {memory: sum(core(works, known, wakes, memory, architecture).values()) for memory in MEMORY_MB}
             for architecture in prices.LAMBDA_GB_S
         },
         "latency_p50_ms": {memory: latency_ms(known, memory) for memory in MEMORY_MB},
     }
     peak = known["latency"]["figures"]["peak_mib"]["max"]
-    fits = [m for m in MEMORY_MB if peak < m * FULL and result["latency_p50_ms"][m] < TARGET_P50_MS] or MEMORY_MB[-1:]
+    fits = [m for m in MEMORY_MB if peak < m * FULL and result["latency_p50_ms"][m] < TARGET_P50_MS]
     configured = int(re.search(r"MemoryMb:[\s\S]*?Default: (\d+)", template)[1])
-    result |= {"recommended_mb": fits[0], "configured_mb": configured, "lines": lines(works, known, template, configured)}
+    recommended = fits[0] if fits else configured
+    result |= {"fits_mb": fits, "recommended_mb": recommended, "configured_mb": configured, "lines": lines(works, known, template, configured)}
     show(result, works, known, template)
     return result
 
@@ -94,13 +95,13 @@ def latency_ms(known: dict, memory_mb: int) -> float:
     return figures["last_ms"]["p50"] + cpu * (max(1.0, prices.LAMBDA_VCPU_MB / memory_mb) - 1)
 
 
-def core(works: list[Work], known: dict, memory_mb: int, architecture: str) -> dict[str, float]:
+def core(works: list[Work], known: dict, wakes: dict, memory_mb: int, architecture: str) -> dict[str, float]:
     """Functions, queues, bus and bucket: what the target is about."""
     count = sum(work.count for work in works)
-    knocks = prices.BURSTS * (1 + known_knocks(works))
+    knocks = prices.BURSTS * sum(each for part in ("up", "down") for name, each in wakes[part].items() if name.startswith("on-pending-pods"))
     # A message is sent and deleted; its receipt is one of the polls, after which the poller polls anew.
     messages = 3 * count
-    acting = prices.BURSTS * 3
+    acting = prices.BURSTS * wakes["kept_turns"]
     kept_gb = acting * known["latency"]["kept_turn_bytes"] / 1e9 * 14 / prices.DAYS
     polls = prices.POLLERS * prices.HOURS * 3600 / prices.LONG_POLL_S * prices.SQS_REQUEST
     return {
@@ -114,11 +115,6 @@ def core(works: list[Work], known: dict, memory_mb: int, architecture: str) -> d
         "EventBridge: Scheduler": prices.TICKS * prices.SCHEDULER_CALL,
         "S3: turns that acted": acting * prices.S3_PUT + kept_gb * prices.S3_GB_MONTH,
     }
-
-
-def known_knocks(works: list[Work]) -> float:
-    """Follow-ups and changes for each burst: at the most, each is an event on the bus."""
-    return next(work.count for work in works if work.name.startswith("follow-ups")) / prices.BURSTS
 
 
 def lines(works: list[Work], known: dict, template: str, memory_mb: int) -> dict[str, float]:
@@ -149,10 +145,11 @@ def show(result: dict, works: list[Work], known: dict, template: str) -> None:
         totals = [result["totals"][architecture][memory] for architecture in ("arm64", "x86_64")]
         rows.append([f"{memory} MB", *totals, result["latency_p50_ms"][memory]])
     table("Functions, SQS, EventBridge and S3, dollars a month", ["", "arm64", "x86_64", "p50 to CreateFleet, ms"], rows)
-    print(f"  Recommended: {result['recommended_mb']} MB, the least that holds the model cluster and the target of latency")
+    why = "the least that holds the model cluster and the target of latency" if result["fits_mb"] else "none holds the target of latency"
+    print(f"  Recommended: {result['recommended_mb']} MB, {why}")
     for architecture in prices.LAMBDA_GB_S:
-        each = core(works, known, result["recommended_mb"], architecture)
-        before = core(works, known, configured, architecture)
+        each = core(works, known, result["invocations_of_a_burst"], result["recommended_mb"], architecture)
+        before = core(works, known, result["invocations_of_a_burst"], configured, architecture)
         rows = [[name, each[name], before[name]] for name in each]
         rows.append(["together", sum(each.values()), sum(before.values())])
         if architecture == "arm64":
