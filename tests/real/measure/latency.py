@@ -136,6 +136,7 @@ def one(world: World, function: Function, number: int) -> dict:
         "cluster_bytes": turn["traffic"]["cluster"]["bytes"],
         "aws_calls": len(calls),
         "launched": turn["launched"],
+        "actions": sorted(call["action"] for call in calls),
         "problems": problems,
     }
 
@@ -157,7 +158,7 @@ def middle(rows: list[dict], name: str) -> float:
 
 
 def summary(rounds: list[dict], slow: list[dict], quiet: list[dict], slow_idle: list[dict]) -> dict:
-    names = [name for name in rounds[0] if name != "problems"]
+    names = [name for name in rounds[0] if name not in ("problems", "actions")]
     figures = {}
     for name in names:
         values = [each[name] for each in rounds if each[name] is not None]
@@ -213,5 +214,6 @@ def show(result: dict, nodes: int) -> None:
     own, foreign = result["events"]["own"], result["events"]["foreign"]
     print(f"  Event of an instance of Joiner's: {own['wall_ms']:.0f} ms; of another: {foreign['wall_ms']:.0f} ms")
     print(f"  Kept of an acting turn: {result['kept_turn_bytes']:,} bytes; logged of an invocation: {result['log_bytes']:,} bytes")
+    print(f"  Calls of AWS in the last warm round: {', '.join(result['all'][-1]['actions'])}")
     for problem in result["problems"]:
         print(f"  PROBLEM: {problem}")
