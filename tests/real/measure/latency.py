@@ -2,12 +2,14 @@
 
 import time
 
+import boto3
+
 from .function import TICK, Function, event, message
 from .tables import quantile, table
 from .world import World, deployment, eventually, waits
 
 NODES, PODS, SMALL = 100, 100, 9
-WARM_UP = 3
+WARM_UP, COLD = 3, 3
 # Longer than a round: what a round buys is gone before it would boot.
 BOOT_S = 20
 TARGET_P50_MS, TARGET_P99_MS = 300, 800
@@ -27,7 +29,15 @@ def measure(options) -> dict:
             slow_idle = idle(world, function)
             world.ask("DELETE", "faults")
             quiet = idle(world, function)
-    result = summary(rounds, slow, quiet, slow_idle)
+            logged = function.bytes_an_invocation()
+        # A burst after a quarter of an hour of silence finds a function that starts.
+        cold = [one_cold(world, options, number) for number in range(2000, 2000 + COLD)]
+        result = summary(rounds, slow, quiet, slow_idle) | {
+            "cold": {name: middle(cold, name) for name in ("first_ms", "last_ms", "wall_ms", "cpu_ms", "aws_calls", "peak_mib")},
+            "events": events(world, options),
+            "kept_turn_bytes": kept_bytes(),
+            "log_bytes": logged,
+        }
     show(result, options.nodes_of_latency)
     return result
 
@@ -63,6 +73,37 @@ def is_initialized(claim: dict) -> bool:
     return any(each["type"] == "Initialized" and each["status"] == "True" for each in conditions)
 
 
+def one_cold(world: World, options, number: int) -> dict:
+    with Function(options.binary("on-pending-pods"), options.rie, world.logs, world.environment()) as function:
+        return one(world, function, number)
+
+
+def events(world: World, options) -> dict:
+    """What EC2 tells of instances: of others', which are dropped, and of Joiner's, for which a turn is taken."""
+    own = world.items(CLAIMS)[0]["status"]["providerID"].rsplit("/", 1)[1]
+    times = {}
+    with Function(options.binary("on-interruption"), options.rie, world.logs, world.environment()) as function:
+        for name, instance in [("foreign", "i-0123456789abcdef0"), ("own", own)]:
+            taken = [function.invoke(state_change(instance)) for _ in range(6)][1:]
+            pairs = [{"wall_ms": each.wall_ms, "cpu_ms": each.cpu_ms} for each in taken]
+            times[name] = {"wall_ms": middle(pairs, "wall_ms"), "cpu_ms": middle(pairs, "cpu_ms")}
+    return times
+
+
+def state_change(instance: str) -> dict:
+    detail = {"instance-id": instance, "state": "running"}
+    arn = f"arn:aws:ec2:us-east-1:111122223333:instance/{instance}"
+    body = {"version": "0", "id": "7bf73129-1428-4cd3-a780-95db273d1602", "source": "aws.ec2", "account": "111122223333"}
+    body |= {"detail-type": "EC2 Instance State-change Notification", "time": "2026-11-22T23:18:41Z", "region": "us-east-1"}
+    return message(body | {"resources": [arn], "detail": detail})
+
+
+def kept_bytes() -> int:
+    """The middle of what was kept of acting turns in the bucket."""
+    objects = boto3.client("s3").list_objects_v2(Bucket="turns").get("Contents", [])
+    return int(quantile([each["Size"] for each in objects], 0.5))
+
+
 def one(world: World, function: Function, number: int) -> dict:
     """Pods wait, the function is invoked, nodes are bought; then all that is new is taken away."""
     name = f"round-{number}"
@@ -86,6 +127,7 @@ def one(world: World, function: Function, number: int) -> dict:
         "last_ms": (max(fleets) - invocation.began) * 1000 if fleets else None,
         "wall_ms": invocation.wall_ms,
         "cpu_ms": invocation.cpu_ms,
+        "peak_mib": invocation.peak_mib,
         "observe_ms": turn["milliseconds"]["observe"],
         "plan_ms": turn["milliseconds"]["plan"],
         "execute_ms": turn["milliseconds"]["execute"],
@@ -94,6 +136,7 @@ def one(world: World, function: Function, number: int) -> dict:
         "cluster_bytes": turn["traffic"]["cluster"]["bytes"],
         "aws_calls": len(calls),
         "launched": turn["launched"],
+        "actions": sorted(call["action"] for call in calls),
         "problems": problems,
     }
 
@@ -115,7 +158,7 @@ def middle(rows: list[dict], name: str) -> float:
 
 
 def summary(rounds: list[dict], slow: list[dict], quiet: list[dict], slow_idle: list[dict]) -> dict:
-    names = [name for name in rounds[0] if name != "problems"]
+    names = [name for name in rounds[0] if name not in ("problems", "actions")]
     figures = {}
     for name in names:
         values = [each[name] for each in rounds if each[name] is not None]
@@ -150,6 +193,7 @@ NAMES = {
     "cluster_bytes": "bytes from the API server while observing",
     "aws_calls": "calls of AWS",
     "launched": "nodes bought",
+    "peak_mib": "peak of memory, MiB",
 }
 
 
@@ -165,5 +209,11 @@ def show(result: dict, nodes: int) -> None:
     print(f"  {trips['idle_turn']:.1f} in an idle one; each adds its round trip to AWS to the above (the emulator answers in milliseconds).")
     idle_turn = result["idle"]
     print(f"  Idle turn: {idle_turn['wall_ms']:.0f} ms, of them {idle_turn['cpu_ms']:.0f} ms on a processor, {idle_turn['aws_calls']:.0f} calls of AWS")
+    cold = result["cold"]
+    print(f"  Cold: CreateFleet after {cold['first_ms']:.0f} to {cold['last_ms']:.0f} ms, all after {cold['wall_ms']:.0f} ms, {cold['aws_calls']:.0f} calls of AWS")
+    own, foreign = result["events"]["own"], result["events"]["foreign"]
+    print(f"  Event of an instance of Joiner's: {own['wall_ms']:.0f} ms; of another: {foreign['wall_ms']:.0f} ms")
+    print(f"  Kept of an acting turn: {result['kept_turn_bytes']:,} bytes; logged of an invocation: {result['log_bytes']:,} bytes")
+    print(f"  Calls of AWS in the last warm round: {', '.join(result['all'][-1]['actions'])}")
     for problem in result["problems"]:
         print(f"  PROBLEM: {problem}")

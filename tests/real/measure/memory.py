@@ -83,15 +83,19 @@ def take(world: World, function: Function, knock: dict) -> dict:
     function.forget_peak()
     invocation: Invocation = function.invoke(knock)
     calls = world.calls(since)
+    fleets = [call["time"] - invocation.began for call in calls if call["action"] == "CreateFleet"]
     describe = [call["seconds"] for call in calls if call["action"] == "DescribeInstances"]
     turn = invocation.turn
     if not turn:
         raise RuntimeError(f"no turn was taken: {invocation.problems}; see {function.log}")
     return {
         "peak_mib": invocation.peak_mib,
+        # Of what is left, what is the program itself: pages of its file.
+        "file_mib": memory_mib(function.bootstrap(), "RssFile"),
         "left_mib": memory_mib(function.bootstrap(), "VmRSS"),
         "wall_ms": invocation.wall_ms,
         "cpu_ms": invocation.cpu_ms,
+        "first_fleet_ms": min(fleets) * 1000 if fleets else None,
         "milliseconds": turn["milliseconds"],
         "cluster": turn["traffic"]["cluster"],
         "aws_calls": len(calls),
@@ -105,10 +109,10 @@ def show(result: dict) -> None:
     rows = []
     for name, turn in result["turns"].items():
         parts = turn["milliseconds"]
-        row = [name, turn["peak_mib"], turn["left_mib"], turn["wall_ms"], turn["cpu_ms"], parts["observe"], parts["plan"], parts["execute"]]
-        row += [turn["describe_instances"]["ms"], turn["cluster"]["calls"], turn["cluster"]["bytes"], turn["aws_calls"], turn["turn"]["launched"]]
+        row = [name, turn["peak_mib"], turn["left_mib"], turn["file_mib"], turn["wall_ms"], turn["cpu_ms"], parts["observe"], parts["plan"], parts["execute"]]
+        row += [turn["describe_instances"]["ms"], turn["cluster"]["calls"], turn["cluster"]["bytes"], turn["aws_calls"], turn["turn"]["launched"], turn["first_fleet_ms"]]
         rows.append(row)
-    head = ["turn", "peak MiB", "left MiB", "ms", "cpu ms", "observe", "plan", "execute", "(instances)", "calls", "bytes", "AWS calls", "bought"]
+    head = ["turn", "peak MiB", "left MiB", "program", "ms", "cpu ms", "observe", "plan", "execute", "(instances)", "calls", "bytes", "AWS calls", "bought", "CreateFleet at"]
     title = f"Memory and time: {result['nodes']:,} nodes, {result['pods']:,} pods of {result['pod_bytes']:,} bytes (claims of {result['claim_bytes']:,})"
     table(title, head, rows)
     print("  `instances` is what DescribeInstances took in the emulator, a part of observe; on AWS a page of 1,000 takes about a second.")
