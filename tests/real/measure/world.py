@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -39,8 +40,10 @@ class World:
         self.api = Api(self.state / "kubeconfig")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         subprocess.run([REAL / "down", "--state", self.state])
+        if kind is None:
+            shutil.rmtree(self.state, ignore_errors=True)
         os.environ.clear()
         os.environ.update(self.before)
 
