@@ -172,6 +172,7 @@ fn convert(
     let given = wanted.requirements.unwrap_or_default();
     let required = requirements::read(given, Dialect::Claim, "spec.requirements", findings);
     let launch = launch(&metadata.annotations, findings);
+    let bought = status.provider_id.as_ref().is_some_and(|id| !id.is_empty());
     let planned = launch.as_ref().and_then(|launch| launch.offerings.first());
     let all = labels_of(&metadata.labels, &required);
     let label = |key: &str| all.get(key).cloned();
@@ -184,7 +185,7 @@ fn convert(
         zone: label(labels::ZONE).or_else(|| planned.map(|offering| offering.zone.clone())),
         capacity_type: told.or_else(|| planned.map(|offering| offering.capacity_type)),
         nominated: launch.as_ref().map(|launch| launch.pods.clone()).unwrap_or_default(),
-        launch,
+        launch: launch.map(|launch| if bought { past(launch) } else { launch }),
         name: metadata.name.into(),
         uid: metadata.uid,
         node_class: wanted.node_class.unwrap_or_default(),
@@ -205,6 +206,11 @@ fn convert(
             .termination_grace_period
             .and_then(|text| duration::parse(&text)),
     })
+}
+
+/// What is still needed of a request whose instance was bought: thousands of claims are kept in memory.
+fn past(launch: LaunchRequest) -> LaunchRequest {
+    LaunchRequest { offerings: Vec::new(), pods: Vec::new(), ..launch }
 }
 
 /// The launch request that Joiner wrote on the claim before it bought anything.

@@ -3,7 +3,7 @@
 use model::{Plan, Snapshot, UnavailableOffering};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::sync::Arc;
 
 /// What an acting turn saw and decided: enough to decide it again.
@@ -34,9 +34,11 @@ impl KeptTurn {
     /// Never in practice: the types are plain.
     pub fn to_bytes(&self) -> Result<Vec<u8>, KeptError> {
         let failed = |error: &dyn std::fmt::Display| KeptError(error.to_string());
-        let json = serde_json::to_vec(self).map_err(|error| failed(&error))?;
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&json).map_err(|error| failed(&error))?;
+        let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        // The text of a large cluster is never in memory as a whole.
+        let mut writer = std::io::BufWriter::new(encoder);
+        serde_json::to_writer(&mut writer, self).map_err(|error| failed(&error))?;
+        let encoder = writer.into_inner().map_err(|error| failed(&error))?;
         encoder.finish().map_err(|error| failed(&error))
     }
 

@@ -89,7 +89,7 @@ async fn decide(observed: &Observed, options: Options, report: &mut Report) -> P
     }
 }
 
-/// Keeps what was decided while it is carried out, and remembers what came of it.
+/// Carries out what was decided, keeps it, and remembers what came of it.
 async fn act<C: Cloud, K: Cluster, M: Memory>(
     turn: &str,
     trigger: &str,
@@ -107,9 +107,9 @@ async fn act<C: Cloud, K: Cluster, M: Memory>(
         cluster: &observed.cluster,
         turn,
     };
-    let carried = execute::carry_out(plan, &orders, hall.cloud, hall.cluster);
-    let kept = keep(turn, trigger, plan, &observed.snapshot, hall);
-    let (outcome, ()) = tokio::join!(carried, kept);
+    let outcome = execute::carry_out(plan, &orders, hall.cloud, hall.cluster).await;
+    // Afterwards: compressing takes memory and a processor, which pods that wait should not wait for.
+    keep(turn, trigger, plan, &observed.snapshot, hall).await;
     remember(&outcome, &observed.snapshot, hall).await;
     if outcome.look_again {
         let soon = observed.snapshot.now.0 + 5;

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How many kinds are read at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 12;
 /// For how long a turn that does not act is content with its copy of what pods refer to, in seconds.
 const IDLE_AGE_S: i64 = 300;
 /// After how many seconds it is asked again whether a legacy kind exists.
