@@ -24,6 +24,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How many bytes the server may send ahead on one stream and on all: the burst of a watch that has to wait is cut off by the server.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
 /// There is no way to the cluster.
 #[derive(Debug, Error)]
 pub enum ConnectionError {
@@ -151,7 +155,8 @@ fn http_client(config: &Config) -> Result<HttpClient, ConnectionError> {
         .pool_timer(TokioTimer::new())
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_DEADLINE)
-        .http2_adaptive_window(true)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .build(connector);
     Ok(client)
 }

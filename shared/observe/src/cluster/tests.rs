@@ -335,6 +335,21 @@ async fn what_happens_after_the_mark_waits_for_the_next_turn() {
 }
 
 #[tokio::test]
+async fn a_watch_that_the_server_ends_is_gone_on_with() {
+    let server = busy(&["a"]);
+    let mut reader = server.reader();
+    read(&mut reader).await;
+    let event = |kind, version, name| events(&[(kind, version, pod(name, Some("n1")))]);
+    let first = Reply { open: false, ..event("ADDED", 12, "b") };
+    server
+        .answer("watch pods", [first, event("ADDED", 13, "c")])
+        .answer("mark pods", [mark(20, 3)]);
+    server.asked(&[]);
+    assert_eq!(pods(&read(&mut reader).await), ["a@n1", "b@n1", "c@n1"]);
+    assert_eq!(server.asked(&["pods"]), ["mark pods", "watch pods", "watch pods"]);
+}
+
+#[tokio::test]
 async fn anything_odd_about_a_burst_means_a_full_list() {
     let listed = &["listed@n1"];
     let gone = json!({ "kind": "Status", "code": 410, "metadata": {} });

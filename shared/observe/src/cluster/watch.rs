@@ -28,6 +28,18 @@ const PATIENCE: u32 = 20;
 /// When the server ends the watch, should we not.
 const WATCH_S: u32 = 30;
 
+/// How often a watch that the server ends is gone on with.
+const MOST_WATCHES: u32 = 100;
+
+/// What one watch gave.
+enum Taken {
+    /// All up to this version.
+    All(u64),
+    /// The server ended it after this version.
+    Until(u64),
+    Odd,
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resumed {
@@ -68,39 +80,58 @@ impl Store {
         mark.and_then(|mark| mark.count).is_none_or(|count| count == self.len())
     }
 
-    /// The last version taken; `None` if the burst was odd.
+    /// The last version taken; `None` if the burst was odd. A server ends a watch that cannot follow what changes while its burst
+    /// is sent (storage/cacher, `forget`): it is gone on with from where it came to, as long as it comes further.
     async fn take_burst(
         &mut self,
         api: &Api,
         from: u64,
         mark: Option<Mark>,
     ) -> Result<Option<u64>, ClusterReadError> {
+        let mut begin = from;
+        for _ in 0..MOST_WATCHES {
+            match self.take_stream(api, begin, mark).await? {
+                Taken::All(reached) => return Ok(Some(reached)),
+                Taken::Until(reached) if reached > begin => begin = reached,
+                Taken::Until(_) | Taken::Odd => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn take_stream(
+        &mut self,
+        api: &Api,
+        from: u64,
+        mark: Option<Mark>,
+    ) -> Result<Taken, ClusterReadError> {
         let target = self.target("watch");
         let path = self.address(&format!(
             "watch=1&resourceVersion={from}&allowWatchBookmarks=true&timeoutSeconds={WATCH_S}"
         ));
         let mut lines = Lines::new(match api.get(target, &path).await {
-            Err(ClusterReadError::Gone { .. }) => return Ok(None),
+            Err(ClusterReadError::Gone { .. }) => return Ok(Taken::Odd),
             answer => answer?,
         });
         let (mut reached, mut silences) = (from, 0);
         loop {
             if mark.is_some_and(|mark| reached >= mark.version) {
-                return Ok(Some(reached));
+                return Ok(Taken::All(reached));
             }
             let line = match lines.next(target).await? {
                 Next::Line(line) => line,
-                Next::Quiet if self.is_complete(mark) => return Ok(Some(reached)),
+                Next::Quiet if self.is_complete(mark) => return Ok(Taken::All(reached)),
                 Next::Quiet if silences < PATIENCE => {
                     silences += 1;
                     continue;
                 }
-                Next::Quiet | Next::End => return Ok(None),
+                Next::Quiet => return Ok(Taken::Odd),
+                Next::End => return Ok(Taken::Until(reached)),
             };
             silences = 0;
             match self.take_event(&line, mark) {
                 Some(version) => reached = version,
-                None => return Ok(None),
+                None => return Ok(Taken::Odd),
             }
         }
     }
