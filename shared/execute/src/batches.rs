@@ -45,7 +45,9 @@ pub(crate) fn batches<'a>(launches: &'a [Launch], orders: &Orders<'a>) -> Vec<Ve
 fn key(launch: &Launch) -> Key<'_> {
     let way = launch.offering.capacity_type;
     let all = std::iter::once(&launch.offering).chain(&launch.alternatives);
-    let offerings = all.filter(|offering| offering.capacity_type == way).collect();
+    let mut offerings = all.filter(|offering| offering.capacity_type == way).collect::<Vec<_>>();
+    // In one order: launches that the same offerings serve are one call, whichever of equal price was planned.
+    offerings.sort_by_key(|offering| (offering.price, &offering.instance_type, &offering.zone));
     (&launch.node_pool, way, offerings, &launch.labels)
 }
 

@@ -111,10 +111,10 @@ async fn act<C: Cloud, K: Cluster, M: Memory>(
     // Afterwards: compressing takes memory and a processor, which pods that wait should not wait for.
     keep(turn, trigger, plan, &observed.snapshot, hall).await;
     remember(&outcome, &observed.snapshot, hall).await;
-    if outcome.look_again {
-        let soon = observed.snapshot.now.0 + 5;
-        report.wake_at = report.wake_at.into_iter().chain([soon]).min();
-    }
+    // What failed is seen again soon; what was bought, when it may have joined.
+    let again = outcome.look_again.then_some(5).or((outcome.launched > 0).then_some(10));
+    let again = again.map(|seconds| observed.snapshot.now.0 + seconds);
+    report.wake_at = report.wake_at.into_iter().chain(again).min();
     lap(report, "execute", begun);
     outcome
 }
