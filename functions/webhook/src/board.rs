@@ -87,8 +87,6 @@ pub(crate) struct Claim {
     pub(crate) name: Arc<str>,
     /// The instance, once it has launched.
     pub(crate) provider_id: Option<String>,
-    /// The name that its node is expected to have.
-    pub(crate) expected_node: Option<String>,
     /// Whether its node is set up.
     pub(crate) initialized: bool,
     /// Whether it is being deleted.
@@ -97,9 +95,7 @@ pub(crate) struct Claim {
 
 impl Claim {
     fn waits_for(&self, node: &Node) -> bool {
-        let by_instance = self.provider_id.is_some() && self.provider_id == node.provider_id;
-        let by_name = self.expected_node.as_deref() == Some(&node.name);
-        self.waits() && (by_instance || by_name)
+        self.waits() && self.provider_id.is_some() && self.provider_id == node.provider_id
     }
 
     fn waits(&self) -> bool {

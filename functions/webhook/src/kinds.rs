@@ -292,11 +292,9 @@ impl Wire for ClaimWire {
     fn keep(metadata: &Metadata, _: NoSpec, status: ClaimStatus) -> Option<Claim> {
         let is_initialized =
             |condition: &Condition| condition.kind == "Initialized" && condition.status == "True";
-        let expected = metadata.annotations.as_ref().and_then(|all| all.get(labels::EXPECTED_NODE));
         Some(Claim {
             name: metadata.name().into(),
             provider_id: status.provider_id.filter(|id| !id.is_empty()),
-            expected_node: expected.cloned(),
             initialized: status.conditions.iter().flatten().any(is_initialized),
             deleting: metadata.deletion_timestamp.is_some(),
         })

@@ -71,51 +71,29 @@ fn pool(object: &mut Value, orders: &Orders<'_>) {
     object["status"]["resources"] = resources(&sum);
     let now = orders.now();
     if object["kind"] == "Provisioner" {
-        let (status, why) = told(known.problem.as_deref());
-        conditions::set(
-            object,
-            "Active",
-            status,
-            if status == "True" { "Active" } else { "Invalid" },
-            why,
-            &now,
-        );
+        tell(object, "Active", known.problem.as_deref(), "Invalid", &now);
         return;
     }
     object["status"]["nodes"] = json!(nodes);
     let class = orders.classes.get(&known.node_class);
     let of_class = class.map_or(Some("the node class is not there"), problem);
-    let (status, why) = told(of_class);
-    conditions::set(
-        object,
-        "NodeClassReady",
-        status,
-        if status == "True" { "NodeClassReady" } else { "NodeClassNotReady" },
-        why,
-        &now,
-    );
-    let (status, why) = told(known.problem.as_deref().filter(|_| of_class.is_none()));
-    conditions::set(
+    tell(object, "NodeClassReady", of_class, "NodeClassNotReady", &now);
+    tell(
         object,
         "ValidationSucceeded",
-        status,
-        if status == "True" { "ValidationSucceeded" } else { "NodePoolValidationFailed" },
-        why,
+        known.problem.as_deref().filter(|_| of_class.is_none()),
+        "NodePoolValidationFailed",
         &now,
     );
-    let (status, why) = told(known.problem.as_deref().or(of_class));
-    conditions::set(
-        object,
-        "Ready",
-        status,
-        if status == "True" { "Ready" } else { "UnhealthyDependents" },
-        why,
-        &now,
-    );
+    tell(object, "Ready", known.problem.as_deref().or(of_class), "UnhealthyDependents", &now);
 }
 
-fn told(problem: Option<&str>) -> (&'static str, &str) {
-    problem.map_or(("True", ""), |problem| ("False", problem))
+/// The condition holds, unless there is a problem; then it is given for that reason.
+fn tell(object: &mut Value, kind: &str, problem: Option<&str>, reason: &str, now: &str) {
+    match problem {
+        None => conditions::set(object, kind, "True", kind, "", now),
+        Some(problem) => conditions::set(object, kind, "False", reason, problem, now),
+    };
 }
 
 /// What the pool's claims have, together.
@@ -153,25 +131,10 @@ fn class(object: &mut Value, orders: &Orders<'_>, profiles: &Profiles) {
     for name in OF_CLASS {
         let problem = class.problems.iter().find(|(of, _)| of == name);
         let problem = problem.map(|(_, message)| message.as_str());
-        let (status, why) = told(problem.or(no_profile.filter(|_| name == "InstanceProfileReady")));
-        conditions::set(
-            object,
-            name,
-            status,
-            if status == "True" { name } else { "NotReady" },
-            why,
-            &now,
-        );
+        let problem = problem.or(no_profile.filter(|_| name == "InstanceProfileReady"));
+        tell(object, name, problem, "NotReady", &now);
     }
-    let (status, why) = told(problem(class).or(no_profile));
-    conditions::set(
-        object,
-        "Ready",
-        status,
-        if status == "True" { "Ready" } else { "UnhealthyDependents" },
-        why,
-        &now,
-    );
+    tell(object, "Ready", problem(class).or(no_profile), "UnhealthyDependents", &now);
 }
 
 fn found(object: &mut Value, class: &ResolvedNodeClass, legacy: bool) {

@@ -58,8 +58,6 @@ pub const EKS_CLUSTER_TAG: &str = "eks:eks-cluster-name";
 pub const BATCH: &str = "joiner.dev/batch";
 /// Annotation of a claim: its launch request, as JSON.
 pub const LAUNCH: &str = "joiner.dev/launch";
-/// Annotation of a launched claim's node name expected (the instance's private DNS name).
-pub const EXPECTED_NODE: &str = "joiner.dev/expected-node";
 /// Finalizer of claims and nodes.
 pub const TERMINATION_FINALIZER: &str = "karpenter.sh/termination";
 /// Taint of a node that is being taken away.

@@ -18,7 +18,7 @@ pub(crate) fn complete(snapshot: &mut Snapshot) {
     snapshot.node_claims = claims;
 }
 
-/// Its type's resources, from the types that its pool may launch: a turn may end between writing a claim and its status.
+/// Its type's resources and labels, from the types that its pool may launch: a turn may end between writing a claim and its status.
 fn expect(claims: &mut [NodeClaim], snapshot: &Snapshot) {
     for claim in claims.iter_mut().filter(|claim| !claim.allocatable.contains(PODS)) {
         let pool = snapshot.node_pools.iter().find(|pool| pool.name == claim.pool);
@@ -29,6 +29,9 @@ fn expect(claims: &mut [NodeClaim], snapshot: &Snapshot) {
         if let Some(found) = found {
             claim.allocatable = found.allocatable.clone();
             claim.capacity = found.capacity.clone();
+            for (key, value) in &found.labels {
+                claim.labels.entry(key.clone()).or_insert_with(|| value.clone());
+            }
         }
     }
 }

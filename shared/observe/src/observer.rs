@@ -242,7 +242,6 @@ impl Observer {
         for types in snapshot.instance_types.values_mut() {
             unavailable.apply(types, now);
         }
-        expect(&mut snapshot);
         snapshot.instances = Some(cloud.instances);
         let of_cluster = seen.stale.iter().map(|stale| format!("{}: {}", stale.kind, stale.error));
         let of_cloud = cloud.stale.iter().map(|stale| format!("{}: {}", stale.what, stale.error));
@@ -259,25 +258,6 @@ impl Observer {
             traffic: [("cluster", (seen.traffic.calls, seen.traffic.bytes)), ("aws", (calls, 0))]
                 .into(),
             facts_to_keep: None,
-        }
-    }
-}
-
-/// Claims that have no instance yet count with what their first offering will have.
-fn expect(snapshot: &mut Snapshot) {
-    let pools = &snapshot.node_pools;
-    for claim in snapshot.node_claims.iter_mut().filter(|claim| claim.allocatable.is_empty()) {
-        let pool = pools.iter().find(|pool| pool.name == claim.pool);
-        let types = pool.and_then(|pool| snapshot.instance_types.get(&pool.instance_types));
-        let named = |known: &&model::InstanceType| {
-            Some(known.name.as_str()) == claim.instance_type.as_deref()
-        };
-        if let Some(known) = types.and_then(|types| types.iter().find(named)) {
-            claim.allocatable = known.allocatable.clone();
-            claim.capacity = known.capacity.clone();
-            for (key, value) in &known.labels {
-                claim.labels.entry(key.clone()).or_insert_with(|| value.clone());
-            }
         }
     }
 }

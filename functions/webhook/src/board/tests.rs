@@ -18,7 +18,6 @@ fn claim(id: &str) -> Claim {
     Claim {
         name: format!("claim-{id}").into(),
         provider_id: Some(format!("aws:///z/i-{id}")),
-        expected_node: None,
         initialized: false,
         deleting: false,
     }
@@ -125,9 +124,8 @@ fn a_claim_may_come_to_know_its_node_after_the_node() {
     let knock = vec![(Topic::NodeChanged, "node-1".to_owned())];
     assert_eq!(found(&mut board, apply_node(node("1"))), NONE);
     assert_eq!(found(&mut board, apply_claim(Claim { provider_id: None, ..claim("1") })), NONE);
-    let expects = Claim { provider_id: None, expected_node: Some("node-1".into()), ..claim("1") };
-    assert_eq!(found(&mut board, apply_claim(expects.clone())), knock);
-    assert_eq!(found(&mut board, apply_claim(expects)), NONE);
+    assert_eq!(found(&mut board, apply_claim(claim("1"))), knock);
+    assert_eq!(found(&mut board, apply_claim(claim("1"))), NONE);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn nodes_are_read() {
 fn claims_are_read() {
     let claim = |initialized: &str| {
         let claim = json!({
-            "metadata": { "name": "c", "uid": "u", "annotations": { labels::EXPECTED_NODE: "ip-1" } },
+            "metadata": { "name": "c", "uid": "u" },
             "status": {
                 "providerID": "aws:///z/i-1",
                 "conditions": [{ "type": "Initialized", "status": initialized }],
@@ -114,6 +114,5 @@ fn claims_are_read() {
     };
     assert!(claim("True").initialized);
     assert!(!claim("Unknown").initialized);
-    assert_eq!(claim("True").expected_node.as_deref(), Some("ip-1"));
     assert_eq!(claim("True").provider_id.as_deref(), Some("aws:///z/i-1"));
 }
