@@ -194,6 +194,7 @@ fn convert(
         zones: Vec::new(),
         zone_ids: BTreeMap::new(),
         problem: findings.problem(),
+        ..NodeClass::default()
     }
 }
 

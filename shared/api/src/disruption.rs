@@ -103,6 +103,7 @@ pub(crate) fn read(wire: DisruptionRules, findings: &mut Findings) -> pool::Disr
         budgets: budgets
             .map(|(index, wire)| budget(wire, &item("spec.disruption.budgets", index), findings))
             .collect(),
+        ..pool::Disruption::default()
     }
 }
 
@@ -139,6 +140,7 @@ fn budget(wire: NodeBudget, path: &str, findings: &mut Findings) -> Budget {
         nodes: wire.nodes.unwrap_or_else(|| "0".to_owned()),
         reasons: wire.reasons.into_iter().flatten().map(|reason| reason.0).collect(),
         schedule: wire.schedule,
+        window: model::disruption::Window::Always,
     }
 }
 

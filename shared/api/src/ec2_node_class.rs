@@ -274,6 +274,7 @@ fn convert(
         zones,
         zone_ids,
         problem: findings.problem().or_else(|| not_ready(status.conditions.as_ref())),
+        ..NodeClass::default()
     }
 }
 

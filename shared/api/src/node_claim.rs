@@ -205,6 +205,7 @@ fn convert(
         termination_grace_period: wanted
             .termination_grace_period
             .and_then(|text| duration::parse(&text)),
+        ..NodeClaim::default()
     })
 }
 

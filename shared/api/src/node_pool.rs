@@ -288,6 +288,7 @@ fn convert(
     let pool = NodePool {
         name: metadata.name,
         uid: metadata.uid,
+        hash: None,
         api_version,
         weight: spec.weight.unwrap_or(0),
         node_class: reference.name.unwrap_or_default(),

@@ -139,6 +139,7 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
             .map(|wire| kubelet::read(wire, "spec.kubeletConfiguration", findings)),
         name: metadata.name,
         uid: metadata.uid,
+        hash: None,
         api_version: ApiVersion::Legacy,
         weight: spec.weight.unwrap_or(0),
         node_class,
@@ -243,5 +244,5 @@ fn disruption(
         (None, true) => (ConsolidationPolicy::WhenEmptyOrUnderutilized, Some(Duration(0))),
         (None, false) => (ConsolidationPolicy::default(), None),
     };
-    Disruption { policy, consolidate_after, budgets: Vec::new() }
+    Disruption { policy, consolidate_after, ..Disruption::default() }
 }

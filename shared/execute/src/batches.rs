@@ -70,6 +70,7 @@ fn batch<'a>(
             labels: labels(pool, launch),
             pods: launch.pods.clone(),
             requests: requests(launch, pods),
+            replaces: launch.replaces.clone(),
         };
         Some(NewClaim { name: name(&pool.name, id, index), pool, launch, request })
     };

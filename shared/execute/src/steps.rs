@@ -1,5 +1,6 @@
 //! The steps of claims, nodes and instances that are there.
 
+mod marks;
 mod nodes;
 
 use crate::orders::Orders;
@@ -54,11 +55,14 @@ fn subject(step: &Step) -> &str {
         Step::Adopt { claim, .. }
         | Step::Register { claim, .. }
         | Step::Initialize { claim, .. }
+        | Step::MarkInterrupted { claim, .. }
+        | Step::MarkDisruption { claim, .. }
         | Step::Delete { claim, .. }
         | Step::ReleaseClaim { claim } => claim,
         Step::Cordon { node }
         | Step::DeleteNode { node }
         | Step::ReleaseNode { node }
+        | Step::Uncordon { node }
         | Step::MarkEmpty { node, .. } => node,
         Step::Evict { uid, .. } | Step::ForceDelete { uid, .. } => uid,
         Step::Terminate { instance, .. } => instance,
@@ -67,20 +71,9 @@ fn subject(step: &Step) -> &str {
 
 /// All instances in one call.
 async fn terminate<C: Cloud>(plan: &Plan, cloud: &C, outcome: &mut Outcome) {
-    let wanted = plan.steps.iter().filter_map(|step| match step {
-        Step::Terminate { instance, reason } => Some((instance.clone(), *reason)),
-        Step::Launch { .. }
-        | Step::Adopt { .. }
-        | Step::Register { .. }
-        | Step::Initialize { .. }
-        | Step::Delete { .. }
-        | Step::Cordon { .. }
-        | Step::Evict { .. }
-        | Step::ForceDelete { .. }
-        | Step::ReleaseNode { .. }
-        | Step::ReleaseClaim { .. }
-        | Step::DeleteNode { .. }
-        | Step::MarkEmpty { .. } => None,
+    let wanted = plan.steps.iter().filter_map(|step| {
+        let Step::Terminate { instance, reason } = step else { return None };
+        Some((instance.clone(), *reason))
     });
     let wanted = wanted.collect::<Vec<_>>();
     if wanted.is_empty() {
@@ -127,6 +120,13 @@ async fn take_one<C: Cloud, K: Cluster>(
         Step::Initialize { claim, node } => nodes::initialize(claim, node, orders, cluster).await,
         Step::Delete { claim, .. } => delete(claim, &detail, orders, cluster).await,
         Step::Cordon { node } => nodes::cordon(node, cluster).await,
+        Step::Uncordon { node } => nodes::uncordon(node, cluster).await,
+        Step::MarkInterrupted { claim, interruption } => {
+            marks::interrupted(claim, interruption, cluster).await
+        }
+        Step::MarkDisruption { claim, disruption } => {
+            marks::disruption(claim, disruption.as_ref(), orders, cluster).await
+        }
         Step::Evict { pod, uid, .. } => cluster.evict(&pod.namespace, &pod.name, uid).await,
         Step::ForceDelete { pod, uid, grace_s } => {
             cluster.delete(&objects::pod(pod), Some(uid), Some(*grace_s)).await
@@ -174,6 +174,11 @@ fn words(step: &Step) -> (&'static str, String, String) {
         Step::Initialize { node, .. } => ("initialize", node.to_string()),
         Step::Delete { reason, .. } => ("delete claim", format!("{reason:?}")),
         Step::Cordon { .. } => ("cordon", String::new()),
+        Step::Uncordon { .. } => ("uncordon", String::new()),
+        Step::MarkInterrupted { interruption, .. } => {
+            ("mark interrupted", format!("{:?}", interruption.kind))
+        }
+        Step::MarkDisruption { disruption, .. } => ("mark disruption", told(disruption.as_ref())),
         Step::Evict { pod, node, .. } => {
             return ("evict", pod.to_string(), format!("from {node}"));
         }
@@ -189,6 +194,13 @@ fn words(step: &Step) -> (&'static str, String, String) {
         }
     };
     (verb, subject(step).to_owned(), detail)
+}
+
+fn told(disruption: Option<&model::Disruption>) -> String {
+    disruption.map_or_else(
+        || "called off".to_owned(),
+        |disruption| format!("{} {:?}", disruption.reason.as_str(), disruption.stage),
+    )
 }
 
 /// Sends a batch's call again, with the same token and size: EC2 answers with what the first one bought.

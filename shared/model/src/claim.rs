@@ -1,8 +1,8 @@
 //! Node claims: nodes asked for, whether they have arrived or not.
 
 use crate::{
-    CapacityType, Duration, Labels, LaunchRequest, MicroUsdPerHour, PodId, Resources, Taint,
-    Timestamp,
+    CapacityType, Disruption, Duration, Interruption, Labels, LaunchRequest, MicroUsdPerHour,
+    PodId, Resources, Taint, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -76,4 +76,19 @@ pub struct NodeClaim {
     /// How long its node may take to drain; `None` means as long as it needs.
     #[serde(default)]
     pub termination_grace_period: Option<Duration>,
+    /// What AWS told about its instance.
+    #[serde(default)]
+    pub interruption: Option<Interruption>,
+    /// Its disruption, if one has begun.
+    #[serde(default)]
+    pub disruption: Option<Disruption>,
+    /// It goes at this age; `None` means never.
+    #[serde(default)]
+    pub expire_after: Option<Duration>,
+    /// The hash of its pool's template when it was made, with the version of how hashes are made: `v3/1234`; `None` if not known.
+    #[serde(default)]
+    pub pool_hash: Option<String>,
+    /// As `pool_hash`, of its class's template.
+    #[serde(default)]
+    pub class_hash: Option<String>,
 }

@@ -58,6 +58,26 @@ pub const EKS_CLUSTER_TAG: &str = "eks:eks-cluster-name";
 pub const BATCH: &str = "joiner.dev/batch";
 /// Annotation of a claim: its launch request, as JSON.
 pub const LAUNCH: &str = "joiner.dev/launch";
+/// Annotation of a claim: what AWS told about its instance, as JSON.
+pub const INTERRUPTION: &str = "joiner.dev/interruption";
+/// Annotation of a claim: its disruption, as JSON.
+pub const DISRUPTION: &str = "joiner.dev/disruption";
+/// Annotation of a pool: the least saving per moved pod, in dollars a month.
+pub const SAVING_PER_MOVE: &str = "joiner.dev/saving-per-move";
+/// Annotation of a pool: `ignore` or `replace`.
+pub const REBALANCE: &str = "joiner.dev/rebalance";
+/// Annotation of a pool: nodes made before this time are replaced.
+pub const ROTATE: &str = "joiner.dev/rotate";
+/// Annotation of a pool: when voluntary disruption may happen, in a named time zone.
+pub const DISRUPTION_WINDOWS: &str = "joiner.dev/disruption-windows";
+/// Annotation of pools and claims: the hash of the pool's template.
+pub const NODE_POOL_HASH: &str = "karpenter.sh/nodepool-hash";
+/// Annotation of pools and claims: how that hash is made.
+pub const NODE_POOL_HASH_VERSION: &str = "karpenter.sh/nodepool-hash-version";
+/// Annotation of classes and claims: the hash of the class's template.
+pub const NODE_CLASS_HASH: &str = "karpenter.k8s.aws/ec2nodeclass-hash";
+/// Annotation of classes and claims: how that hash is made.
+pub const NODE_CLASS_HASH_VERSION: &str = "karpenter.k8s.aws/ec2nodeclass-hash-version";
 /// Finalizer of claims and nodes.
 pub const TERMINATION_FINALIZER: &str = "karpenter.sh/termination";
 /// Taint of a node that is being taken away.

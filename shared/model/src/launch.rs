@@ -25,6 +25,9 @@ pub struct LaunchRequest {
     /// What those pods ask for together: a node is set up once it has all extended resources among them.
     #[serde(default)]
     pub requests: Resources,
+    /// The disruption whose nodes it replaces, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// An offering that lately had no capacity.

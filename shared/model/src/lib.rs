@@ -5,6 +5,7 @@
 //! May import: serde and thiserror. Does not know: files, AWS, Kubernetes clients, the clock, or how anything is decided.
 
 pub mod claim;
+pub mod disruption;
 pub mod instance_type;
 pub mod labels;
 pub mod launch;
@@ -26,6 +27,7 @@ pub mod time;
 pub mod volume;
 
 pub use claim::NodeClaim;
+pub use disruption::{Disruption, DisruptionReason, Interruption, PlannedDisruption};
 pub use instance_type::{CapacityType, InstanceType, Offering};
 pub use launch::{LaunchRequest, UnavailableOffering};
 pub use money::MicroUsdPerHour;

@@ -42,6 +42,9 @@ pub struct Node {
     /// When its deletion was asked for (`metadata.deletionTimestamp`).
     #[serde(default)]
     pub deletion_at: Option<Timestamp>,
+    /// Conditions that tell of a fault (`Ready` false or unknown, `NetworkingReady` false ...), each with the time since when.
+    #[serde(default)]
+    pub faults: Vec<(String, Timestamp)>,
 }
 
 impl Node {

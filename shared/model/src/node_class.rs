@@ -308,6 +308,9 @@ pub struct Instance {
     pub security_group_ids: Vec<String>,
     /// Its tags.
     pub tags: Labels,
+    /// What AWS tells about it when it is asked (DescribeSpotInstanceRequests, DescribeInstanceStatus).
+    #[serde(default)]
+    pub interruption: Option<crate::Interruption>,
 }
 
 impl Instance {

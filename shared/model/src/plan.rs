@@ -1,6 +1,7 @@
 //! What to do: the planner's answer, which leaves no choices to whoever carries it out.
 
-use crate::{CapacityType, MicroUsdPerHour, PodId, Reason, Step, Timestamp};
+use crate::{CapacityType, DisruptionReason, MicroUsdPerHour, PlannedDisruption, PodId};
+use crate::{Reason, Step, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -39,6 +40,9 @@ pub struct Launch {
     pub labels: crate::Labels,
     /// Other offerings that hold the same pods under the same constraints, cheapest first.
     pub alternatives: Vec<Alternative>,
+    /// The disruption whose nodes it replaces, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// A pod and the existing (or claimed) node that it goes to.
@@ -66,17 +70,10 @@ pub struct Removal {
     /// The node's name.
     pub node: Arc<str>,
     /// Why.
-    pub reason: RemovalReason,
+    pub reason: DisruptionReason,
     /// What that saves, if the node's price is known.
     #[serde(rename = "savesMicroUsdPerHour")]
     pub saves: Option<MicroUsdPerHour>,
-}
-
-/// Why a node is taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum RemovalReason {
-    /// It has had no pods but daemons for long enough.
-    Empty,
 }
 
 /// What the planned nodes cost, and the least that they could.
@@ -105,6 +102,9 @@ pub struct Plan {
     pub unschedulable: Vec<Unschedulable>,
     /// Nodes to take away.
     pub removals: Vec<Removal>,
+    /// The disruptions behind removals, and those that begin or go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disruptions: Vec<PlannedDisruption>,
     /// What comes next for claims, nodes and instances that are there, in the order to be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,

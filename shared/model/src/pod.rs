@@ -99,6 +99,12 @@ pub struct Pod {
     pub do_not_disrupt: bool,
     /// The annotation `controller.kubernetes.io/pod-deletion-cost`, zero if it has none.
     pub deletion_cost: i32,
+    /// When it was bound, if that is known.
+    #[serde(default)]
+    pub bound_at: Option<Timestamp>,
+    /// Whether its condition `Ready` is true.
+    #[serde(default)]
+    pub ready: bool,
 }
 
 impl Pod {

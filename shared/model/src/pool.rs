@@ -1,6 +1,8 @@
 //! Node pools and node classes: what nodes may be made, whichever API version said so.
 
+use crate::disruption::{Rebalance, Window};
 use crate::{Duration, Labels, Requirements, Resources, Taint};
+use crate::{MicroUsdPerHour, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,6 +44,9 @@ pub struct Budget {
     pub schedule: Option<String>,
     /// For how long it holds after each beginning.
     pub duration: Option<Duration>,
+    /// When it holds, by schedule and duration at the time of the snapshot.
+    #[serde(default)]
+    pub window: Window,
 }
 
 /// A pool's rules of disruption.
@@ -53,6 +58,18 @@ pub struct Disruption {
     pub consolidate_after: Option<Duration>,
     /// Budgets; none means no bound.
     pub budgets: Vec<Budget>,
+    /// When voluntary disruption may happen at all (`joiner.dev/disruption-windows`, in a named time zone).
+    #[serde(default)]
+    pub allowed: Window,
+    /// The least that consolidation must save for each pod that it moves (`joiner.dev/saving-per-move`); `None` means the default.
+    #[serde(default)]
+    pub saving_per_move: Option<MicroUsdPerHour>,
+    /// What is done about rebalance recommendations (`joiner.dev/rebalance`).
+    #[serde(default)]
+    pub rebalance: Rebalance,
+    /// Nodes made before are replaced (`joiner.dev/rotate`, which `joiner rotate` writes).
+    #[serde(default)]
+    pub rotate_before: Option<Timestamp>,
 }
 
 /// A node pool.
@@ -95,6 +112,9 @@ pub struct NodePool {
     pub kubelet: Option<Kubelet>,
     /// The key in `Snapshot::instance_types` of the types that it may use.
     pub instance_types: String,
+    /// The hash of its template, with the version of how hashes are made: `v3/1234`; `None` if not known.
+    #[serde(default)]
+    pub hash: Option<String>,
     /// Why the pool cannot be used now (no such node class, not ready, invalid), if it cannot.
     pub problem: Option<String>,
 }
@@ -126,6 +146,7 @@ impl NodePool {
             replicas: None,
             kubelet: None,
             instance_types: instance_types.to_owned(),
+            hash: None,
             problem: None,
         }
     }
@@ -197,6 +218,18 @@ pub struct NodeClass {
     /// The ids of those zones by name (`us-east-1a`: `use1-az4`), as far as its subnets tell them.
     #[serde(default)]
     pub zone_ids: BTreeMap<String, String>,
+    /// The hash of its template, with the version of how hashes are made; `None` if not known.
+    #[serde(default)]
+    pub hash: Option<String>,
+    /// The images that it selects now, by id; `None` where AWS was not asked.
+    #[serde(default)]
+    pub image_ids: Option<Vec<String>>,
+    /// The subnets that it selects now, by id; `None` where AWS was not asked.
+    #[serde(default)]
+    pub subnet_ids: Option<Vec<String>>,
+    /// The security groups that it selects now, by id, sorted; `None` where AWS was not asked.
+    #[serde(default)]
+    pub security_group_ids: Option<Vec<String>>,
     /// Why the class cannot be used now, if it cannot.
     pub problem: Option<String>,
 }

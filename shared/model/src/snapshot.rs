@@ -31,6 +31,9 @@ pub struct PodDisruptionBudget {
     pub selector: LabelSelector,
     /// How many of them may be disrupted now.
     pub disruptions_allowed: i32,
+    /// Whether pods that are not ready may go whatever the budget says (`unhealthyPodEvictionPolicy: AlwaysAllow`).
+    #[serde(default)]
+    pub unready_may_go: bool,
 }
 
 /// An immutable picture of the cluster and of what AWS offers it. The plan is a function of it alone.

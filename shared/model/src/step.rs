@@ -1,6 +1,6 @@
 //! What comes next in the life of a claim, a node or an instance that is there: one move, which leaves nothing to choose.
 
-use crate::{PodId, Timestamp};
+use crate::{Disruption, DisruptionReason, Interruption, PodId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -42,6 +42,25 @@ pub enum Step {
         claim: Arc<str>,
         /// Why.
         reason: DeleteReason,
+    },
+    /// What AWS told about the claim's instance is written on it.
+    MarkInterrupted {
+        /// The claim.
+        claim: Arc<str>,
+        /// What it told.
+        interruption: Interruption,
+    },
+    /// The claim's disruption begins, goes on, or (`None`) is called off.
+    MarkDisruption {
+        /// The claim.
+        claim: Arc<str>,
+        /// The disruption.
+        disruption: Option<Disruption>,
+    },
+    /// The node takes pods again: its disruption was called off.
+    Uncordon {
+        /// The node.
+        node: Arc<str>,
     },
     /// The node is tainted `karpenter.sh/disrupted:NoSchedule` and taken out of load balancers.
     Cordon {
@@ -100,8 +119,8 @@ pub enum Step {
 /// Why a claim is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DeleteReason {
-    /// Its node is empty.
-    Empty,
+    /// Its node is taken away.
+    Disrupted(DisruptionReason),
     /// It was not launched within 5 minutes.
     NotLaunched,
     /// Its node did not join within 15 minutes.

@@ -160,6 +160,8 @@ fn pods(entry: &Value) -> Option<Vec<Pod>> {
         deletion_at: None,
         do_not_disrupt: false,
         deletion_cost: 0,
+        bound_at: None,
+        ready: false,
     };
     Some((0..entry["count"].as_u64()?).map(pod).collect())
 }

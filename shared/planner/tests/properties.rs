@@ -219,6 +219,8 @@ fn pods(cluster: &Cluster) -> Vec<Pod> {
             deletion_at: None,
             do_not_disrupt: false,
             deletion_cost: 0,
+            bound_at: None,
+            ready: false,
         }));
     }
     pods

@@ -185,5 +185,7 @@ fn waiting(request: &crate::workload::Request, index: u32) -> Pod {
         deletion_at: None,
         do_not_disrupt: false,
         deletion_cost: 0,
+        bound_at: None,
+        ready: false,
     }
 }

@@ -148,6 +148,7 @@ fn default_pool() -> NodePool {
         policy: ConsolidationPolicy::WhenEmpty,
         consolidate_after: Some(EMPTY_FOR),
         budgets: Vec::new(),
+        ..Disruption::default()
     };
     let requirements = Requirements::from_list(&requirements);
     NodePool {

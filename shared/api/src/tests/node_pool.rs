@@ -56,13 +56,20 @@ fn every_field_of_the_reference_is_known() {
         reasons: vec!["Drifted".to_owned()],
         schedule: Some("0 9 * * mon-fri".to_owned()),
         duration: Some(Duration(28_800)),
+        window: model::disruption::Window::Always,
     };
     assert_eq!(pool.disruption.budgets[1], working_hours);
 }
 
 #[test]
 fn defaults_fill_what_is_absent() {
-    let tenth = Budget { nodes: "10%".to_owned(), reasons: vec![], schedule: None, duration: None };
+    let tenth = Budget {
+        nodes: "10%".to_owned(),
+        reasons: vec![],
+        schedule: None,
+        duration: None,
+        window: model::disruption::Window::Always,
+    };
     for object in [node_pool(), beta_node_pool()] {
         check_findings(&object, &[]);
         let pool = pool(&object);

@@ -124,6 +124,21 @@ pub(super) async fn cordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), Cl
     update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await.map(drop)
 }
 
+/// Lets new pods and load balancers come back.
+pub(super) async fn uncordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), ClusterError> {
+    let change = |object: &mut Value| {
+        let before = object.clone();
+        if let Some(list) = object["spec"]["taints"].as_array_mut() {
+            list.retain(|taint| taint["key"] != labels::DISRUPTED_TAINT);
+        }
+        if let Some(map) = object["metadata"]["labels"].as_object_mut() {
+            map.remove(labels::EXCLUDE_FROM_LOAD_BALANCERS);
+        }
+        *object != before
+    };
+    update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await.map(drop)
+}
+
 /// Writes since when the node has been empty, or takes that off.
 pub(super) async fn mark_empty<K: Cluster>(
     node: &str,

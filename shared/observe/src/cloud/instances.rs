@@ -56,6 +56,7 @@ fn instance(found: &types::Instance) -> Option<Instance> {
         image_id: text(found.image_id()),
         subnet_id: text(found.subnet_id()),
         security_group_ids,
+        interruption: None,
         tags: tags(found.tags()),
     })
 }

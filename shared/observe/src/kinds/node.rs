@@ -43,6 +43,7 @@ pub(crate) fn bare(metadata: Metadata) -> Node {
         uid: metadata.uid,
         finalizer: metadata.finalizer,
         deletion_at: metadata.deletion_at,
+        faults: Vec::new(),
     }
 }
 

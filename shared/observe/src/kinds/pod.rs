@@ -46,6 +46,8 @@ pub(crate) fn read(object: &Value, metadata: Metadata, interner: &mut Interner) 
         nominated_node: state.nominated_node.map(|name| interner.name(name)),
         phase: state.phase,
         deletion_at: metadata.deletion_at,
+        bound_at: None,
+        ready: false,
         do_not_disrupt: protection == Protection::Always,
         uid: metadata.uid,
     };

@@ -43,5 +43,6 @@ pub(crate) fn disruption_budget(object: &Value, metadata: Metadata) -> Read<PodD
         name: metadata.name,
         selector: selector.unwrap_or_else(LabelSelector::nothing),
         disruptions_allowed: allowed.unwrap_or(0),
+        unready_may_go: false,
     })
 }

@@ -83,6 +83,7 @@ fn check_offering(
         pods: Vec::new(),
         labels: launch.labels.clone(),
         alternatives: Vec::new(),
+        replaces: None,
     };
     let mut labels = launch_labels(snapshot, pool, &as_launched, &instance_type.labels);
     labels.insert(model::labels::ZONE_ID.to_owned(), offering.zone_id.clone());

@@ -19,6 +19,8 @@ pub(crate) fn fault(snapshot: &Snapshot, step: &Step) -> Option<(String, &'stati
         | Step::Adopt { claim, .. }
         | Step::Register { claim, .. }
         | Step::Initialize { claim, .. }
+        | Step::MarkInterrupted { claim, .. }
+        | Step::MarkDisruption { claim, .. }
         | Step::ReleaseClaim { claim } => {
             let own = claims(snapshot).any(|known| known.name == *claim);
             (!own).then(|| (claim.to_string(), "is no claim of Joiner's, and a step changes it"))
@@ -33,6 +35,7 @@ pub(crate) fn fault(snapshot: &Snapshot, step: &Step) -> Option<(String, &'stati
         | Step::DeleteNode { node }
         | Step::ReleaseNode { node }
         | Step::MarkEmpty { node, .. }
+        | Step::Uncordon { node }
         | Step::Evict { node, .. } => {
             let fault = "is no node of Joiner's, and a step takes it away";
             (!own_node(snapshot, node)).then(|| (node.to_string(), fault))

@@ -1,7 +1,7 @@
 //! Nodes that have had no pods but daemons for as long as their pool asks.
 
 use super::budgets;
-use model::plan::RemovalReason;
+use model::DisruptionReason;
 use model::{Node, NodePool, Plan, Pod, Removal, Snapshot, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,7 @@ pub(crate) fn emptiness(snapshot: &Snapshot, plan: &Plan) -> Emptiness {
             *left -= 1;
             found.removals.push(Removal {
                 node: node.name.clone(),
-                reason: RemovalReason::Empty,
+                reason: DisruptionReason::Empty,
                 saves: node.price,
             });
         }

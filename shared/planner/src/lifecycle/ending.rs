@@ -20,7 +20,10 @@ pub(super) fn removals(view: &View<'_>, plan: &Plan, found: &mut Lifecycle) {
         claims.filter(|claim| !claim.deleting).map(|claim| claim.name.clone()).collect::<Vec<_>>();
     names.sort();
     for claim in names {
-        found.steps.push(Step::Delete { claim, reason: DeleteReason::Empty });
+        found.steps.push(Step::Delete {
+            claim,
+            reason: DeleteReason::Disrupted(model::DisruptionReason::Empty),
+        });
         found.wake_after(view.snapshot, 1);
     }
 }

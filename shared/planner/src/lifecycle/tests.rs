@@ -35,6 +35,7 @@ fn claim(name: &str, size: u32, age_s: i64) -> NodeClaim {
         labels: Labels::new(),
         pods: Vec::new(),
         requests: Resources::new(),
+        replaces: None,
     };
     NodeClaim {
         name: name.into(),
@@ -58,6 +59,7 @@ fn instance(id: &str, state: InstanceState) -> Instance {
         image_id: String::new(),
         subnet_id: String::new(),
         security_group_ids: Vec::new(),
+        interruption: None,
         tags: [(labels::BATCH.to_owned(), "b".to_owned())].into(),
     }
 }
@@ -111,6 +113,8 @@ fn pod(name: &str) -> Pod {
         created_at: None,
         deletion_at: None,
         deletion_cost: 0,
+        bound_at: None,
+        ready: false,
         do_not_disrupt: false,
     }
 }
@@ -283,8 +287,7 @@ fn nodes_that_are_not_joiners_are_never_taken_away() {
     let mut world = joined();
     world.node_claims[0].launch = None;
     world.instances = Some(Vec::new());
-    let removal =
-        Removal { node: "n".into(), reason: model::plan::RemovalReason::Empty, saves: None };
+    let removal = Removal { node: "n".into(), reason: model::DisruptionReason::Empty, saves: None };
     let plan = Plan { removals: vec![removal], ..Plan::default() };
     assert_eq!(lifecycle(&world, &plan).steps, []);
     assert_eq!(lifecycle(&joined(), &plan).steps.len(), 2);

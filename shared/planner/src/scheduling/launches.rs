@@ -67,6 +67,7 @@ fn launch(
         pods,
         labels: (*candidate.chosen).clone(),
         alternatives: alternatives.clone(),
+        replaces: None,
     }
 }
 

@@ -6,7 +6,7 @@
 use super::packer::{Claim, Policy, Target, pack};
 use super::view::{View, pending, pool};
 use crate::Decider;
-use model::plan::RemovalReason;
+use model::DisruptionReason;
 use model::resources::{CPU, MEMORY};
 use model::{Alternative, CapacityType, Launch, Plan, Pod, Removal, Snapshot};
 use std::cmp::Reverse;
@@ -74,6 +74,7 @@ fn launch(view: &View<'_>, pool: &str, index: usize, claim: &Claim) -> Option<La
         pods: Vec::new(),
         labels: Default::default(),
         alternatives: offers.collect(),
+        replaces: None,
     })
 }
 
@@ -89,7 +90,7 @@ pub(super) fn empty_for(snapshot: &Snapshot, after: model::Duration) -> Vec<Remo
         snapshot.empty_since.iter().filter(|(_, since)| snapshot.now.since(**since) >= after);
     long.map(|(name, _)| Removal {
         node: Arc::from(name.as_str()),
-        reason: RemovalReason::Empty,
+        reason: DisruptionReason::Empty,
         saves: None,
     })
     .collect()

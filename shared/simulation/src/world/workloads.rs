@@ -139,6 +139,8 @@ impl World<'_> {
             deletion_at: None,
             do_not_disrupt: false,
             deletion_cost: 0,
+            bound_at: None,
+            ready: false,
         };
         self.api.create_pod(key, pod);
         self.pods.push(record);
