@@ -102,7 +102,8 @@ impl Entry {
                 Item::Custom(Box::new(custom))
             }
         };
-        self.items.push(item);
+        // Exactly one: room for more would be the largest part of what a large cluster takes.
+        self.items = vec![item];
         Ok(())
     }
 
@@ -118,7 +119,7 @@ impl Entry {
                 (node, Err(error))
             }
         };
-        self.items.push(Item::Node(Box::new((node, empty_since))));
+        self.items = vec![Item::Node(Box::new((node, empty_since)))];
         result
     }
 
@@ -131,7 +132,7 @@ impl Entry {
         if kind == "Pod" {
             let name = here.name.trim_start_matches("Pod ").to_owned();
             let node = deep(value, &["spec", "nodeName"], text).ok().flatten();
-            self.items.push(Item::UnreadablePod(Box::new((name, node.map(str::to_owned)))));
+            self.items = vec![Item::UnreadablePod(Box::new((name, node.map(str::to_owned))))];
         }
         let message = format!("{}: {consequence}", error.message);
         let finding = here.finding(Severity::Error, "unreadable", error.path, message);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -51,7 +52,9 @@ class World:
         """What infra/template.yaml gives a function: a bucket and a queue, which are made."""
         boto3.client("s3").create_bucket(Bucket="turns")
         queue = boto3.client("sqs").create_queue(QueueName="schedule")["QueueUrl"]
-        return {"TURNS_BUCKET": "turns", "FOLLOW_UP_QUEUE_URL": queue}
+        template = (REAL.parents[1] / "infra" / "template.yaml").read_text()
+        allocator = dict(re.findall(r'^ +(MALLOC_\w+): "(\d+)"$', template, re.MULTILINE))
+        return {"TURNS_BUCKET": "turns", "FOLLOW_UP_QUEUE_URL": queue} | allocator
 
     def ask(self, method: str, path: str, body=None):
         data = None if body is None else json.dumps(body).encode()
