@@ -160,6 +160,9 @@ pub struct PlannedDisruption {
     pub launches: Vec<std::sync::Arc<str>>,
     /// Where their pods are expected to go: a node, a claim, or a launch of this plan.
     pub moves: Vec<crate::Placement>,
+    /// Pods of theirs that have no place to go, and why: they run until their node is gone, so they are not among those that wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<crate::Unschedulable>,
     /// What the nodes cost less what their replacements do, in millionths of a dollar an hour; below zero if it costs more.
     #[serde(rename = "savesMicroUsdPerHour")]
     pub saves: i64,

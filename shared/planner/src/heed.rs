@@ -2,7 +2,7 @@
 
 use crate::check::{Violation, check, fault_of_step};
 use model::{Launch, Plan, PodId, Reason, Snapshot, Unschedulable};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Giving some pods up may take from others what they were placed by; after so many rounds what is wrong is left to be told.
 const ROUNDS: usize = 8;
@@ -27,7 +27,6 @@ fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bo
     let refused =
         violations.iter().map(|violation| (violation.subject.as_str(), violation.problem.as_str()));
     let refused = refused.collect::<BTreeMap<_, _>>();
-    let before = plan.unschedulable.len();
     let mut lost: Vec<Unschedulable> = Vec::new();
     let mut keep = |pod: &PodId, whole: Option<&&str>| {
         let problem = whole.copied().or_else(|| refused.get(pod.to_string().as_str()).copied());
@@ -40,12 +39,16 @@ fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bo
         launch.pods.retain(|pod| keep(pod, whole));
     }
     plan.launches.retain(|launch: &Launch| !launch.pods.is_empty());
-    plan.unschedulable.extend(lost);
+    let any_lost = !lost.is_empty();
+    // A pod that is refused a place while it runs stays where it is, and does not wait.
+    let running = snapshot.pods.iter().filter(|pod| pod.node_name.is_some()).map(|pod| &pod.id);
+    let running = running.collect::<BTreeSet<_>>();
+    plan.unschedulable.extend(lost.into_iter().filter(|left| !running.contains(&left.pod)));
     plan.unschedulable.sort_by(|a, b| a.pod.cmp(&b.pod));
     plan.cost.planned = plan.launches.iter().map(|launch| launch.offering.price).sum();
     // The bound was for more pods: without a new one, nothing is claimed.
     plan.cost.lower_bound = model::MicroUsdPerHour::ZERO;
-    plan.unschedulable.len() > before || plan.steps.len() < steps
+    any_lost || plan.steps.len() < steps
 }
 
 fn unschedulable(pod: &PodId, problem: &str) -> Unschedulable {

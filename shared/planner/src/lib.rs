@@ -6,10 +6,12 @@
 mod check;
 mod disruption;
 mod heed;
+mod leaving;
 mod lifecycle;
 mod packing;
 mod repack;
 mod scheduling;
+mod view;
 
 pub use check::{Violation, check};
 pub use heed::heed;
@@ -32,10 +34,12 @@ impl Default for Options {
 
 /// Decides what to do about the snapshot.
 pub fn plan(snapshot: &Snapshot, options: &Options) -> Plan {
-    let mut plan = scheduling::schedule(snapshot, options);
+    let view = view::View::new(snapshot);
+    let leaving = leaving::Leaving::of(&view);
+    let mut plan = scheduling::schedule(snapshot, &leaving, options).plan;
     let empty = disruption::emptiness(snapshot, &plan);
     plan.removals = empty.removals;
-    let lifecycle = lifecycle::lifecycle(snapshot, &plan);
+    let lifecycle = lifecycle::lifecycle(&view, &plan);
     plan.steps = lifecycle.steps;
     plan.wake_at = empty.due.into_iter().chain(lifecycle.wake_at).min();
     plan

@@ -1,6 +1,7 @@
 //! The nodes of the cluster once the plan is carried out, and what each may hold.
 
 use super::Findings;
+use super::leaving::Leaving;
 use model::pod::HostPort;
 use model::pool::ApiVersion;
 use model::taints::untolerated;
@@ -34,11 +35,13 @@ pub(super) struct Host<'a> {
 pub(super) fn hosts<'a>(
     snapshot: &'a Snapshot,
     plan: &'a Plan,
+    leaving: &Leaving,
     findings: &mut Findings,
 ) -> Vec<Host<'a>> {
     let volumes = Arc::new(volumes(snapshot));
     let mut running: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
-    for pod in snapshot.pods.iter().filter(|pod| !pod.is_terminal()) {
+    let stays = |pod: &&Pod| !pod.is_terminal() && !leaving.moves(pod);
+    for pod in snapshot.pods.iter().filter(stays) {
         if let Some(node) = &pod.node_name {
             running.entry(node).or_default().push(pod);
         }

@@ -3,6 +3,7 @@
 //! Knows nothing of how plans are made and shares no code with `scheduling` or `packing`.
 
 mod hosts;
+mod leaving;
 mod purchases;
 mod steps;
 mod topology;
@@ -10,6 +11,7 @@ mod topology;
 pub(crate) use steps::fault as fault_of_step;
 
 use hosts::{Host, hosts};
+use leaving::Leaving;
 use model::{Plan, Pod, PodId, Snapshot};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,9 +45,11 @@ impl Findings {
 pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
     let mut findings = Findings::default();
     let pods = snapshot.pods.iter().map(|pod| (&pod.id, pod)).collect::<BTreeMap<_, _>>();
-    let mut hosts = hosts(snapshot, plan, &mut findings);
+    let leaving = Leaving::new(snapshot, plan);
+    let mut hosts = hosts(snapshot, plan, &leaving, &mut findings);
     let places = assign(plan, &pods, &mut hosts, &mut findings);
-    every_pending_pod_once(snapshot, plan, &places, &mut findings);
+    every_pod_that_waits_once(snapshot, plan, &leaving, &places, &mut findings);
+    nothing_goes_where_all_leave(plan, &leaving, &mut findings);
     for host in &hosts {
         host.check(&mut findings);
     }
@@ -89,9 +93,18 @@ fn assign<'a>(
     places
 }
 
-fn every_pending_pod_once(
+fn nothing_goes_where_all_leave(plan: &Plan, leaving: &Leaving, findings: &mut Findings) {
+    for placement in plan.placements.iter().filter(|placement| leaving.contains(&placement.node)) {
+        let problem = format!("is planned onto {}, which is on its way out", placement.node);
+        findings.add(&placement.pod, problem);
+    }
+}
+
+/// A pod that waits is in the plan once. A pod of a leaving node may have a place, once, and is not reported as waiting.
+fn every_pod_that_waits_once(
     snapshot: &Snapshot,
     plan: &Plan,
+    leaving: &Leaving,
     places: &BTreeMap<&PodId, u32>,
     findings: &mut Findings,
 ) {
@@ -104,7 +117,11 @@ fn every_pending_pod_once(
     }
     for pod in &snapshot.pods {
         let times = told.remove(&pod.id).unwrap_or(0);
+        let moved = leaving.moves(pod);
         let expected = u32::from(pod.is_provisionable());
+        if moved && places.get(&pod.id).copied().unwrap_or(0) == times && times <= 1 {
+            continue;
+        }
         if times != expected {
             findings.add(&pod.id, format!("is in the plan {times} times, expected {expected}"));
         }

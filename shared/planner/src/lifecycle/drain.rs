@@ -2,7 +2,7 @@
 
 use super::Lifecycle;
 use super::ending::left_s;
-use super::view::View;
+use crate::view::View;
 use model::taints::{Effect, Taint, tolerates};
 use model::{Node, Pod, Step, Timestamp, labels};
 

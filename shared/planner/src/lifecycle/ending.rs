@@ -2,7 +2,7 @@
 
 use super::Lifecycle;
 use super::drain::{Drained, drain};
-use super::view::{View, instance_id};
+use crate::view::{View, instance_id};
 use model::node_class::InstanceState;
 use model::step::{DeleteReason, TerminateReason};
 use model::{Duration, Node, NodeClaim, Plan, Step, Timestamp, labels};

@@ -1,7 +1,7 @@
 //! Claims with an instance: their nodes join and are set up, or do not in time.
 
 use super::Lifecycle;
-use super::view::{View, instance_id};
+use crate::view::{View, instance_id};
 use model::step::DeleteReason;
 use model::taints::Taint;
 use model::{Node, NodeClaim, ResourceName, Step, labels};

@@ -1,7 +1,7 @@
 //! Claims without an instance: adopted, bought again with the same token, or given up.
 
 use super::Lifecycle;
-use super::view::View;
+use crate::view::View;
 use model::step::DeleteReason;
 use model::{Instance, LaunchRequest, NodeClaim, Step, labels};
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! Since when nodes have been empty: written on them, because functions keep nothing.
 
 use super::Lifecycle;
-use super::view::View;
 use crate::disruption::busy;
+use crate::view::View;
 use model::{Plan, Step};
 
 /// Marks nodes that have become empty, and takes the mark off those that are not any more.

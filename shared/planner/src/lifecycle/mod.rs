@@ -9,10 +9,9 @@ mod marks;
 mod orphans;
 #[cfg(test)]
 mod tests;
-mod view;
 
+use crate::view::View;
 use model::{Duration, Plan, Snapshot, Step, Timestamp};
-use view::View;
 
 /// The steps that are due, and when to look again for those that are not yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,14 +33,13 @@ impl Lifecycle {
 }
 
 /// Finds the steps for the snapshot and for what the plan takes away.
-pub(crate) fn lifecycle(snapshot: &Snapshot, plan: &Plan) -> Lifecycle {
+pub(crate) fn lifecycle(view: &View<'_>, plan: &Plan) -> Lifecycle {
     let mut found = Lifecycle::default();
-    let view = View::new(snapshot);
-    launching::launching(&view, &mut found);
-    joining::joining(&view, &mut found);
-    ending::removals(&view, plan, &mut found);
-    ending::ending(&view, &mut found);
-    orphans::orphans(&view, &mut found);
-    marks::marks(&view, plan, &mut found);
+    launching::launching(view, &mut found);
+    joining::joining(view, &mut found);
+    ending::removals(view, plan, &mut found);
+    ending::ending(view, &mut found);
+    orphans::orphans(view, &mut found);
+    marks::marks(view, plan, &mut found);
     found
 }

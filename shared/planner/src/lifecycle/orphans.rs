@@ -1,7 +1,7 @@
 //! Instances that Joiner bought and that no claim names.
 
 use super::Lifecycle;
-use super::view::View;
+use crate::view::View;
 use model::step::TerminateReason;
 use model::{Instance, Step, labels};
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use super::dimensions::Dimensions;
 use super::topology::{ANY_NAMESPACE, Terms, namespaces};
 use super::volumes::{Attachments, VolumeTerms, Volumes};
+use crate::leaving::Leaving;
 use model::pod::{PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 use model::reason::Unsupported;
 use model::{Labels, Pod, PodSpec, Reason, Snapshot};
@@ -36,10 +37,14 @@ pub(crate) struct Classes<'a> {
 
 type Key<'a> = (&'a PodSpec, Labels, &'a str, VolumeTerms, Attachments<'a>);
 
-/// Groups the pods that wait for a node.
-pub(crate) fn classify<'a>(snapshot: &'a Snapshot, selector_keys: &[String]) -> Classes<'a> {
+/// Groups the pods that wait for a node or must leave theirs.
+pub(crate) fn classify<'a>(
+    snapshot: &'a Snapshot,
+    leaving: &Leaving<'_>,
+    selector_keys: &[String],
+) -> Classes<'a> {
     let volumes = Volumes::new(snapshot);
-    let undecided = undecided_terms(snapshot);
+    let undecided = undecided_terms(snapshot, leaving);
     let repelled = |pod: &Pod| undecided.iter().any(|(owner, term)| repels(term, owner, pod));
     let refusal = |pod: &Pod| {
         let repelled =
@@ -48,7 +53,8 @@ pub(crate) fn classify<'a>(snapshot: &'a Snapshot, selector_keys: &[String]) -> 
     };
     let mut refused = Vec::new();
     let mut groups: BTreeMap<Key<'a>, Vec<&'a Pod>> = BTreeMap::new();
-    for pod in snapshot.pods.iter().filter(|pod| pod.is_provisionable()) {
+    let wants = |pod: &&Pod| pod.is_provisionable() || leaving.moves(pod);
+    for pod in snapshot.pods.iter().filter(wants) {
         match refusal(pod).map_or_else(|| volumes.terms(pod), Err) {
             Ok(terms) => {
                 let labels = project(&pod.labels, selector_keys);
@@ -78,8 +84,12 @@ pub(crate) fn classify<'a>(snapshot: &'a Snapshot, selector_keys: &[String]) -> 
 }
 
 /// The anti-affinities of running pods over labels that are not decided: what they select is left alone, never placed wrongly.
-fn undecided_terms(snapshot: &Snapshot) -> Vec<(&str, &PodAffinityTerm)> {
-    let running = snapshot.pods.iter().filter(|pod| pod.node_name.is_some() && !pod.is_terminal());
+fn undecided_terms<'a>(
+    snapshot: &'a Snapshot,
+    leaving: &Leaving<'_>,
+) -> Vec<(&'a str, &'a PodAffinityTerm)> {
+    let running = |pod: &&Pod| pod.node_name.is_some() && !pod.is_terminal() && !leaving.moves(pod);
+    let running = snapshot.pods.iter().filter(running);
     let terms = running
         .flat_map(|pod| pod.spec.pod_anti_affinity.iter().map(|term| (&*pod.id.namespace, term)));
     let mut terms = terms.filter(|(_, term)| !is_known(&term.topology_key)).collect::<Vec<_>>();

@@ -20,6 +20,7 @@ mod translate;
 mod volumes;
 
 use crate::Options;
+use crate::leaving::Leaving;
 use crate::packing::bitset::Bitset;
 use bound::Free;
 use buy::{Bought, Market, Purchase};
@@ -31,12 +32,23 @@ use place::{Demands, Placer};
 use std::collections::BTreeMap;
 use topology::Topology;
 
-/// Finds a place for every pending pod that can have one.
-pub(crate) fn schedule(snapshot: &Snapshot, options: &Options) -> Plan {
-    let mut classes = classes::classify(snapshot, &classes::selector_keys(snapshot));
+/// Places for pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scheduled {
+    /// What to launch and what goes where; no steps yet.
+    pub(crate) plan: Plan,
+    /// Pods of leaving nodes that have no place to go, by name. They still run, so they are not reported as waiting.
+    pub(crate) stranded: Vec<Unschedulable>,
+}
+
+/// Finds a place for every pending pod, and for every pod of a leaving node, that can have one.
+pub(crate) fn schedule(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
+    let keys = classes::selector_keys(snapshot);
+    let mut classes = classes::classify(snapshot, leaving, &keys);
     let candidates = Candidates::new(snapshot, &classes);
-    let slots = slots::slots(snapshot, &classes.dimensions, &candidates.zones);
-    let topology = Topology::new(snapshot, &mut classes.list, &slots, candidates.zones.len());
+    let slots = slots::slots(snapshot, leaving, &classes.dimensions, &candidates.zones);
+    let zones = candidates.zones.len();
+    let topology = Topology::new(snapshot, leaving, &mut classes.list, &slots, zones);
     let mut atoms = Atoms::default();
     let fit = |class: &classes::Class<'_>, atoms: &mut Atoms| {
         candidates.large_enough(&candidates.allowed(class, atoms), &class.size)
@@ -62,7 +74,20 @@ pub(crate) fn schedule(snapshot: &Snapshot, options: &Options) -> Plan {
     let free = placer.free_room();
     placer.run();
     let turn = Turn { snapshot, options, classes: &classes, free };
-    turn.finish(placer, &mut atoms)
+    let mut plan = turn.finish(placer, &mut atoms);
+    let stranded = stranded(snapshot, leaving, &mut plan);
+    Scheduled { plan, stranded }
+}
+
+/// Takes the pods that still run out of those that wait without a place.
+fn stranded(snapshot: &Snapshot, leaving: &Leaving<'_>, plan: &mut Plan) -> Vec<Unschedulable> {
+    let running = snapshot.pods.iter().filter(|pod| leaving.moves(pod)).map(|pod| &pod.id);
+    let running = running.collect::<std::collections::BTreeSet<_>>();
+    let (stranded, waiting) = std::mem::take(&mut plan.unschedulable)
+        .into_iter()
+        .partition(|left| running.contains(&left.pod));
+    plan.unschedulable = waiting;
+    stranded
 }
 
 /// What a turn was given.

@@ -2,6 +2,7 @@
 
 use super::dimensions::{Dimensions, take};
 use super::volumes::{Attachments, Volumes};
+use crate::leaving::Leaving;
 use model::node::Node;
 use model::pod::{HostPort, NodeSelectorTerm, Weighted};
 use model::snapshot::DaemonSet;
@@ -99,6 +100,7 @@ impl<'a> Slot<'a> {
 /// All nodes and claims, the ones that are set up first, then by name.
 pub(crate) fn slots<'a>(
     snapshot: &'a Snapshot,
+    leaving: &Leaving<'_>,
     dimensions: &Dimensions,
     zones: &[String],
 ) -> Vec<Slot<'a>> {
@@ -120,6 +122,9 @@ pub(crate) fn slots<'a>(
     let mut slots = nodes
         .chain(coming.map(|claim| claim_slot(snapshot, claim, dimensions, zones)))
         .collect::<Vec<_>>();
+    for slot in slots.iter_mut().filter(|slot| leaving.contains(&slot.name)) {
+        slot.usable = false;
+    }
     attach_volumes(snapshot, &pods, &mut slots);
     slots.sort_by(|a, b| (!a.initialized, &a.name).cmp(&(!b.initialized, &b.name)));
     slots

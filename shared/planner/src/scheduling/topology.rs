@@ -2,6 +2,7 @@
 
 use super::classes::Class;
 use super::slots::Slot;
+use crate::leaving::Leaving;
 use model::pod::{NodeSelectorTerm, PodAffinityTerm, WhenUnsatisfiable};
 use model::{LabelSelector, Labels, Pod, PodSpec, Reason, Snapshot, labels};
 use std::collections::BTreeMap;
@@ -103,6 +104,7 @@ impl<'a> Topology<'a> {
     /// Gathers the terms of pending and of running pods, tells the classes theirs, and counts the running pods.
     pub(crate) fn new(
         snapshot: &'a Snapshot,
+        leaving: &Leaving<'_>,
         classes: &mut [Class<'a>],
         slots: &[Slot<'a>],
         zones: usize,
@@ -115,7 +117,7 @@ impl<'a> Topology<'a> {
         let running = snapshot
             .pods
             .iter()
-            .filter(|pod| pod.node_name.is_some() && !pod.is_terminal())
+            .filter(|pod| pod.node_name.is_some() && !pod.is_terminal() && !leaving.moves(pod))
             .collect::<Vec<_>>();
         for pod in running.iter().filter(|pod| !pod.spec.pod_anti_affinity.is_empty()) {
             anti_terms(&pod.spec, &pod.id.namespace, &mut index);

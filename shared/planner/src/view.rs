@@ -4,11 +4,11 @@ use model::{Instance, Node, NodeClaim, NodePool, Pod, Snapshot};
 use std::collections::BTreeMap;
 
 /// The snapshot with its claims, nodes and instances found by name.
-pub(super) struct View<'a> {
-    pub(super) snapshot: &'a Snapshot,
+pub(crate) struct View<'a> {
+    pub(crate) snapshot: &'a Snapshot,
     /// Joiner's own claims, by name.
-    pub(super) claims: Vec<&'a NodeClaim>,
-    pub(super) pools: BTreeMap<&'a str, &'a NodePool>,
+    pub(crate) claims: Vec<&'a NodeClaim>,
+    pub(crate) pools: BTreeMap<&'a str, &'a NodePool>,
     claims_by_instance: BTreeMap<&'a str, &'a NodeClaim>,
     nodes_by_instance: BTreeMap<&'a str, &'a Node>,
     pods_by_node: BTreeMap<&'a str, Vec<&'a Pod>>,
@@ -16,12 +16,12 @@ pub(super) struct View<'a> {
 }
 
 /// The instance's id in `aws:///<zone>/<id>`; empty if there is none.
-pub(super) fn instance_id(provider_id: &str) -> &str {
+pub(crate) fn instance_id(provider_id: &str) -> &str {
     provider_id.rsplit('/').next().unwrap_or_default()
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
         let mut claims = snapshot.node_claims.iter().collect::<Vec<_>>();
         claims.sort_by(|a, b| a.name.cmp(&b.name));
         let of_claim = |claim: &&'a NodeClaim| {
@@ -50,44 +50,44 @@ impl<'a> View<'a> {
     }
 
     /// The claim (Joiner's or not) whose instance this is.
-    pub(super) fn claim_of_instance(&self, id: &str) -> Option<&'a NodeClaim> {
+    pub(crate) fn claim_of_instance(&self, id: &str) -> Option<&'a NodeClaim> {
         self.claims_by_instance.get(id).copied()
     }
 
     /// Joiner's claim of the node.
-    pub(super) fn claim_of_node(&self, node: &Node) -> Option<&'a NodeClaim> {
+    pub(crate) fn claim_of_node(&self, node: &Node) -> Option<&'a NodeClaim> {
         let id = instance_id(&node.provider_id);
         self.claim_of_instance(id).filter(|claim| claim.launch.is_some())
     }
 
     /// The claim's node.
-    pub(super) fn node_of_claim(&self, claim: &NodeClaim) -> Option<&'a Node> {
+    pub(crate) fn node_of_claim(&self, claim: &NodeClaim) -> Option<&'a Node> {
         let id = instance_id(claim.provider_id.as_deref()?);
         self.nodes_by_instance.get(id).copied()
     }
 
     /// The node of the instance.
-    pub(super) fn node_of_instance(&self, id: &str) -> Option<&'a Node> {
+    pub(crate) fn node_of_instance(&self, id: &str) -> Option<&'a Node> {
         self.nodes_by_instance.get(id).copied()
     }
 
     /// The pods bound to the node, by name.
-    pub(super) fn pods_of_node(&self, node: &str) -> &[&'a Pod] {
+    pub(crate) fn pods_of_node(&self, node: &str) -> &[&'a Pod] {
         self.pods_by_node.get(node).map_or(&[], Vec::as_slice)
     }
 
     /// All instances by id; `None` where AWS was not asked.
-    pub(super) fn instances(&self) -> Option<&BTreeMap<&'a str, &'a Instance>> {
+    pub(crate) fn instances(&self) -> Option<&BTreeMap<&'a str, &'a Instance>> {
         self.instances.as_ref()
     }
 
     /// The instance of that id, if AWS tells of it.
-    pub(super) fn instance(&self, id: &str) -> Option<&'a Instance> {
+    pub(crate) fn instance(&self, id: &str) -> Option<&'a Instance> {
         self.instances.as_ref()?.get(id).copied()
     }
 
     /// Seconds since the claim was created; none if that is not known.
-    pub(super) fn age_s(&self, claim: &NodeClaim) -> i64 {
+    pub(crate) fn age_s(&self, claim: &NodeClaim) -> i64 {
         claim.created_at.map_or(0, |at| self.snapshot.now.since(at).0)
     }
 }

@@ -1,0 +1,54 @@
+//! Nodes that are on their way out: they take no pods, and their pods are given places elsewhere as if they waited.
+
+use crate::view::View;
+use model::disruption::{InterruptionKind, Stage};
+use model::{Node, NodeClaim, Pod};
+use std::collections::BTreeSet;
+
+/// The nodes (and claims whose nodes have not come) that leave, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leaving<'a> {
+    names: BTreeSet<&'a str>,
+}
+
+impl<'a> Leaving<'a> {
+    /// Those of which the snapshot says so: deleted, interrupted, or with a disruption that has begun.
+    pub(crate) fn of(view: &View<'a>) -> Self {
+        let mut names = BTreeSet::new();
+        let nodes = view.snapshot.nodes.iter();
+        names.extend(nodes.filter(|node| node.deleting).map(|node| &*node.name));
+        for claim in view.snapshot.node_claims.iter().filter(|claim| leaves(claim)) {
+            names.insert(&*claim.name);
+            names.extend(claim.node_name.as_deref());
+            names.extend(view.node_of_claim(claim).map(|node| &*node.name));
+        }
+        Self { names }
+    }
+
+    /// These and more.
+    pub(crate) fn with(&self, nodes: impl IntoIterator<Item = &'a Node>) -> Self {
+        let mut more = self.clone();
+        more.names.extend(nodes.into_iter().map(|node| &*node.name));
+        more
+    }
+
+    /// Whether the node or claim of that name leaves.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        !self.names.is_empty() && self.names.contains(name)
+    }
+
+    /// Whether the pod must find another place. A pod that is ending already is not counted: its successor waits, or will.
+    pub(crate) fn moves(&self, pod: &Pod) -> bool {
+        !self.names.is_empty()
+            && pod.node_name.as_deref().is_some_and(|node| self.names.contains(node))
+            && pod.is_reschedulable()
+    }
+}
+
+/// Whether the claim is on its way out. What is only proposed, or merely at risk, stays.
+pub(crate) fn leaves(claim: &NodeClaim) -> bool {
+    let taken = |told: &model::Interruption| told.kind != InterruptionKind::Rebalance;
+    let committed =
+        claim.disruption.as_ref().is_some_and(|disruption| disruption.stage == Stage::Committed);
+    claim.deleting || committed || claim.interruption.as_ref().is_some_and(taken)
+}

@@ -1,0 +1,48 @@
+//! Pods of nodes on their way out get places elsewhere, and nothing is bought twice while they move.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod world;
+
+use model::Timestamp;
+use world::World;
+
+/// A node `old` that is being deleted, with pods of these milli-CPUs.
+fn deleted(pods: &[i64]) -> World {
+    let mut world = World::new();
+    world.add_node("old", "t4", 10_000);
+    for (index, cpu) in pods.iter().enumerate() {
+        world.add_pod(&format!("web-{index}"), "old", *cpu);
+    }
+    world.claim("old").deleting = true;
+    world.claim("old").deletion_at = Some(Timestamp(world::START));
+    world
+}
+
+#[test]
+fn pods_of_a_leaving_node_go_to_room_that_is_there() {
+    let mut world = deleted(&[1000]);
+    world.add_node("roomy", "t2", 10_000);
+    let plan = world.plan();
+    assert_eq!(plan.launches, []);
+    assert_eq!(&*plan.placements[0].node, "roomy");
+}
+
+#[test]
+fn pods_of_a_leaving_node_are_bought_for_once() {
+    let mut world = deleted(&[1000, 500, 500]);
+    world.run(600, 5);
+    assert_eq!(world.bought, 1, "{:#?}", world.log);
+    assert_eq!(world.nodes(), ["new-1"]);
+    assert_eq!(world.terminated, ["i-old"]);
+    assert!(!world.anything_waits());
+}
+
+#[test]
+fn a_pod_without_another_place_is_not_reported_as_waiting() {
+    let mut world = deleted(&[1000]);
+    let pool = world.pool();
+    pool.limits.set("cpu", 4000);
+    let plan = world.plan();
+    assert_eq!((plan.launches, plan.placements, plan.unschedulable), (vec![], vec![], vec![]));
+}
