@@ -6,6 +6,7 @@
 
 pub mod claim;
 pub mod disruption;
+pub mod ineligible;
 pub mod instance_type;
 pub mod labels;
 pub mod launch;
@@ -28,6 +29,7 @@ pub mod volume;
 
 pub use claim::NodeClaim;
 pub use disruption::{Disruption, DisruptionReason, Interruption, PlannedDisruption};
+pub use ineligible::Ineligible;
 pub use instance_type::{CapacityType, InstanceType, Offering};
 pub use launch::{LaunchRequest, UnavailableOffering};
 pub use money::MicroUsdPerHour;

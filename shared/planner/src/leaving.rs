@@ -26,7 +26,6 @@ impl<'a> Leaving<'a> {
     }
 
     /// These and more.
-    #[allow(dead_code, reason = "disruption uses it")]
     pub(crate) fn with(&self, nodes: impl IntoIterator<Item = &'a Node>) -> Self {
         let mut more = self.clone();
         more.names.extend(nodes.into_iter().map(|node| &*node.name));

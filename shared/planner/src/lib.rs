@@ -35,12 +35,13 @@ impl Default for Options {
 /// Decides what to do about the snapshot.
 pub fn plan(snapshot: &Snapshot, options: &Options) -> Plan {
     let view = view::View::new(snapshot);
-    let leaving = leaving::Leaving::of(&view);
-    let mut plan = scheduling::schedule(snapshot, &leaving, options).plan;
-    let empty = disruption::emptiness(snapshot, &plan);
-    plan.removals = empty.removals;
-    let lifecycle = lifecycle::lifecycle(&view, &plan);
-    plan.steps = lifecycle.steps;
-    plan.wake_at = empty.due.into_iter().chain(lifecycle.wake_at).min();
+    let disrupted = disruption::disrupt(&view, options);
+    let mut plan = disrupted.scheduled.plan;
+    plan.removals = disrupted.removals;
+    plan.disruptions = disrupted.told;
+    let lifecycle = lifecycle::lifecycle(&view, &disrupted.leaving, &plan);
+    plan.steps = disrupted.steps;
+    plan.steps.extend(lifecycle.steps);
+    plan.wake_at = disrupted.wake_at.into_iter().chain(lifecycle.wake_at).min();
     plan
 }

@@ -60,6 +60,13 @@ impl<'a> View<'a> {
         self.claim_of_instance(id).filter(|claim| claim.launch.is_some())
     }
 
+    /// Whether Joiner may take the node away: it made it. In a dump, where AWS was not asked, any pool's node counts: nothing
+    /// is carried out there, and the question is what Joiner would do in another's place.
+    pub(crate) fn is_managed(&self, node: &Node) -> bool {
+        let what_if = self.instances.is_none() && node.pool().is_some();
+        what_if || self.claim_of_node(node).is_some()
+    }
+
     /// The claim's node.
     pub(crate) fn node_of_claim(&self, claim: &NodeClaim) -> Option<&'a Node> {
         let id = instance_id(claim.provider_id.as_deref()?);

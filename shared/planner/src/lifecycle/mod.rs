@@ -10,6 +10,7 @@ mod orphans;
 #[cfg(test)]
 mod tests;
 
+use crate::leaving::Leaving;
 use crate::view::View;
 use model::{Duration, Plan, Snapshot, Step, Timestamp};
 
@@ -33,13 +34,13 @@ impl Lifecycle {
 }
 
 /// Finds the steps for the snapshot and for what the plan takes away.
-pub(crate) fn lifecycle(view: &View<'_>, plan: &Plan) -> Lifecycle {
+pub(crate) fn lifecycle(view: &View<'_>, leaving: &Leaving<'_>, plan: &Plan) -> Lifecycle {
     let mut found = Lifecycle::default();
     launching::launching(view, &mut found);
     joining::joining(view, &mut found);
     ending::removals(view, plan, &mut found);
     ending::ending(view, &mut found);
     orphans::orphans(view, &mut found);
-    marks::marks(view, plan, &mut found);
+    marks::marks(view, leaving, plan, &mut found);
     found
 }

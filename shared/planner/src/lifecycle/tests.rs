@@ -1,4 +1,5 @@
 use super::lifecycle;
+use crate::leaving::Leaving;
 use crate::view::View;
 use model::claim::Progress;
 use model::node_class::InstanceState;
@@ -129,9 +130,14 @@ fn tainted(key: &str) -> Vec<Taint> {
     vec![Taint { key: key.to_owned(), value: String::new(), effect: Effect::NoSchedule }]
 }
 
+fn steps_of(world: &Snapshot, plan: &Plan) -> super::Lifecycle {
+    let view = View::new(world);
+    lifecycle(&view, &Leaving::of(&view), plan)
+}
+
 /// The steps, in short: `launch b a`, `adopt a i-1`.
 fn check(world: &Snapshot, expected: &[&str]) {
-    let found = lifecycle(&View::new(world), &Plan::default());
+    let found = steps_of(world, &Plan::default());
     let told = found.steps.iter().map(|step| serde_json::to_value(step).unwrap()).map(|step| {
         let part = |key: &str| match &step[key] {
             serde_json::Value::String(text) => Some(text.clone()),
@@ -290,8 +296,8 @@ fn nodes_that_are_not_joiners_are_never_taken_away() {
     world.instances = Some(Vec::new());
     let removal = Removal { node: "n".into(), reason: model::DisruptionReason::Empty, saves: None };
     let plan = Plan { removals: vec![removal], ..Plan::default() };
-    assert_eq!(lifecycle(&View::new(&world), &plan).steps, []);
-    assert_eq!(lifecycle(&View::new(&joined()), &plan).steps.len(), 2);
+    assert_eq!(steps_of(&world, &plan).steps, []);
+    assert_eq!(steps_of(&joined(), &plan).steps.len(), 2);
 }
 
 #[test]
