@@ -86,8 +86,7 @@ fn credentials_advice(code: &str) -> &'static str {
             "check that this machine's clock is right, then the secret key"
         }
         NO_CREDENTIALS => {
-            "set AWS_PROFILE or AWS_ACCESS_KEY_ID; profiles that use sso_session or credential_process \
-             are not read here: run eval \"$(aws configure export-credentials --format env)\" first"
+            "set AWS_PROFILE or AWS_ACCESS_KEY_ID; if the profile uses SSO, run aws sso login first"
         }
         _ => "get new credentials and try again",
     }

@@ -189,7 +189,7 @@ impl CloudReader {
 }
 
 /// The configuration of the environment: credentials from variables, profiles, containers, web identities or the instance.
-/// Profiles that use `sso_session` or `credential_process` are not among them; errors say how to use those.
+/// Profiles with `sso_session` or `credential_process` are read where aws-config is built with those features, as the command's is.
 pub async fn environment(region: Option<String>) -> SdkConfig {
     let loader = aws_config::defaults(BehaviorVersion::latest());
     match region {

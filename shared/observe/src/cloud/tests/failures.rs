@@ -77,7 +77,7 @@ async fn missing_credentials_are_named() {
         text.starts_with("eks:DescribeCluster: no credentials were found: set AWS_PROFILE"),
         "{text}"
     );
-    assert!(text.contains("aws configure export-credentials"), "{text}");
+    assert!(text.contains("aws sso login"), "{text}");
 }
 
 #[tokio::test]
