@@ -1,9 +1,11 @@
 //! Rules of disruption of a NodePool: wire types, rules, conversion.
 //! Sources: karpenter core v1 and v1beta1 `nodepool.go`.
 
+use crate::cron::Cron;
 use crate::duration;
 use crate::finding::{Findings, field, item};
 use crate::schema::wire;
+use model::disruption::Window;
 use model::pool::{self, Budget, ConsolidationPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,7 +95,9 @@ pub(crate) fn read(wire: DisruptionRules, findings: &mut Findings) -> pool::Disr
         Some("Balanced") => ConsolidationPolicy::Balanced,
         _ => ConsolidationPolicy::WhenEmptyOrUnderutilized,
     };
-    let budgets = wire.budgets.unwrap_or_default().into_iter().enumerate();
+    // The schema fills in what is absent: budgets that are not there now were no list.
+    let budgets = wire.budgets.unwrap_or_else(|| vec![NodeBudget::default()]);
+    let budgets = budgets.into_iter().enumerate();
     pool::Disruption {
         policy,
         consolidate_after: wire
@@ -120,96 +124,60 @@ pub(crate) fn span_or_never(
     span.flatten()
 }
 
-/// An unreadable number of nodes counts as none, as upstream has it.
+/// The reasons that budgets know.
+const REASONS: [&str; 3] = ["Underutilized", "Empty", "Drifted"];
+/// Any moment does to find out whether a schedule ever comes.
+const ANY_MOMENT: model::Timestamp = model::Timestamp(0);
+
+/// A budget that cannot be read allows no disruption at all until it can, as upstream has it.
 fn budget(wire: NodeBudget, path: &str, findings: &mut Findings) -> Budget {
-    findings.require(
-        wire.schedule.is_some() == wire.duration.is_some(),
-        "budget-schedule",
-        path,
-        "schedule and duration must stand together or not at all",
-    );
-    if let Some(schedule) = &wire.schedule {
+    let reasons = wire.reasons.into_iter().flatten().map(|reason| reason.0).collect::<Vec<_>>();
+    let known = reasons.iter().all(|reason| REASONS.contains(&reason.as_str()));
+    let window = window(&wire.schedule, &wire.duration, path, findings);
+    match (window, wire.nodes) {
+        (Some((schedule, duration)), Some(nodes)) if known => {
+            Budget { nodes, reasons, schedule, duration, window: Window::Always }
+        }
+        _ => Budget {
+            nodes: "0".to_owned(),
+            reasons: Vec::new(),
+            schedule: None,
+            duration: None,
+            window: Window::Always,
+        },
+    }
+}
+
+/// Schedule and duration, of which there are both or none; `None` if they cannot be read.
+fn window(
+    schedule: &Option<String>,
+    duration: &Option<String>,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<(Option<String>, Option<model::Duration>)> {
+    let (schedule, duration) = match (schedule, duration) {
+        (None, None) => return Some((None, None)),
+        (Some(schedule), Some(duration)) => (schedule, duration),
+        (Some(_), None) | (None, Some(_)) => {
+            let message = "schedule and duration must stand together or not at all";
+            findings.error("budget-schedule", path, message);
+            return None;
+        }
+    };
+    let span = duration::parse(duration);
+    let message = format!("{duration:?} is not a duration that can be counted: write 8h or 1h30m");
+    findings.require(span.is_some(), "duration", &field(path, "duration"), &message);
+    let path = field(path, "schedule");
+    let Some(cron) = Cron::parse(schedule) else {
         let message = format!(
             "{schedule:?} is not a cron schedule: write five fields, as in \"0 9 * * mon-fri\", or @daily"
         );
-        findings.require(is_cron(schedule), "cron", &field(path, "schedule"), &message);
-    }
-    let span = |text: &String| span_or_never(text, &field(path, "duration"), findings);
-    Budget {
-        duration: wire.duration.as_ref().and_then(span),
-        nodes: wire.nodes.unwrap_or_else(|| "0".to_owned()),
-        reasons: wire.reasons.into_iter().flatten().map(|reason| reason.0).collect(),
-        schedule: wire.schedule,
-        window: model::disruption::Window::Always,
-    }
-}
-
-/// Least and greatest value of each cron field.
-const CRON_FIELDS: [(u32, u32); 5] = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)];
-const CRON_NAMES: [&[&str]; 5] = [
-    &[],
-    &[],
-    &[],
-    &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
-    &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
-];
-
-fn is_cron(text: &str) -> bool {
-    if let Some(name) = text.strip_prefix('@') {
-        let names = ["annually", "yearly", "monthly", "weekly", "daily", "midnight", "hourly"];
-        return names.contains(&name);
-    }
-    let fields: Vec<_> = text.split_whitespace().collect();
-    let part =
-        |(index, field): (usize, &&str)| field.split(',').all(|part| is_cron_part(part, index));
-    fields.len() == CRON_FIELDS.len() && fields.iter().enumerate().all(part)
-}
-
-fn is_cron_part(part: &str, index: usize) -> bool {
-    let (range, step) =
-        part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-    let step_fits = step.is_none_or(|step| step.parse::<u32>().is_ok_and(|step| step > 0));
-    let value = |text: &str| cron_value(text, index);
-    let range_fits = match range.split_once('-') {
-        Some((from, to)) => value(from).zip(value(to)).is_some_and(|(from, to)| from <= to),
-        None => range == "*" || range == "?" || value(range).is_some(),
+        findings.error("cron", &path, message);
+        return None;
     };
-    step_fits && range_fits
-}
-
-fn cron_value(text: &str, index: usize) -> Option<u32> {
-    let (least, most) = *CRON_FIELDS.get(index)?;
-    let named = CRON_NAMES.get(index)?.iter().position(|name| name.eq_ignore_ascii_case(text));
-    let number = named.map(|at| at as u32 + least).or_else(|| text.parse().ok())?;
-    (least..=most).contains(&number).then_some(number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schedules_are_five_fields_or_a_name() {
-        for text in
-            ["@daily", "0 9 * * mon-fri", "*/15 0 1,15 * *", "0 0 1 JAN ?", "0-30/5 * * * 6"]
-        {
-            assert!(is_cron(text), "{text}");
-        }
-        for text in [
-            "",
-            "@often",
-            "* * * *",
-            "* * * * * *",
-            "60 * * * *",
-            "* 24 * * *",
-            "* * 0 * *",
-            "* * * 13 *",
-            "* * * * 7",
-            "5-1 * * * *",
-            "*/0 * * * *",
-            "a * * * *",
-        ] {
-            assert!(!is_cron(text), "{text}");
-        }
+    if cron.next(ANY_MOMENT).is_none() {
+        let message = format!("{schedule:?} is a date that never comes; the budget never holds");
+        findings.warning("cron-never", &path, message);
     }
+    Some((Some(schedule.clone()), Some(span?)))
 }

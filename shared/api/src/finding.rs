@@ -41,6 +41,9 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Fields that only matter where nodes are taken away.
+pub(crate) const OF_TAKING_AWAY: [&str; 2] = ["spec.disruption.budgets", "metadata.annotations"];
+
 /// Findings of one object, in the order in which they were made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
@@ -78,9 +81,14 @@ impl Findings {
         Self(self.0.into_iter().filter(|finding| finding.rule != rule).map(soften).collect())
     }
 
-    /// Why the object cannot be used: its first error, and how many there are.
+    /// Why the object cannot be used: its first error, and how many there are. What is wrong with budgets and annotations keeps
+    /// nodes from being taken away, not from being made.
     pub(crate) fn problem(&self) -> Option<String> {
-        let errors = || self.0.iter().filter(|finding| finding.severity == Severity::Error);
+        let of_making = |finding: &&Finding| {
+            finding.severity == Severity::Error
+                && !OF_TAKING_AWAY.iter().any(|path| finding.path.starts_with(path))
+        };
+        let errors = || self.0.iter().filter(of_making);
         let first = errors().next()?;
         let more = match errors().count() - 1 {
             0 => String::new(),

@@ -13,6 +13,8 @@ mod block_devices;
 mod class_spec;
 mod conditions;
 mod crd;
+mod cron;
+mod digest;
 mod disruption;
 mod duration;
 mod ec2_node_class;
@@ -26,6 +28,7 @@ mod names;
 mod node_claim;
 mod node_pool;
 mod object;
+mod pool_annotations;
 mod provisioner;
 mod requirements;
 mod schema;
@@ -36,11 +39,13 @@ mod taints;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod windows;
 
 pub use class_spec::{node_class_spec, pool_kubelet};
 pub use crd::custom_resource_definitions;
 pub use finding::{Finding, Severity};
 pub use link::link;
+pub use windows::set_windows;
 
 use serde_json::Value;
 
@@ -78,7 +83,23 @@ pub fn read(object: &Value) -> Option<Reading> {
         ("karpenter.k8s.aws/v1beta1", "EC2NodeClass") => ec2_node_class::read_beta,
         _ => return None,
     };
-    Some(read(object))
+    let mut reading = read(object);
+    reading.objects.iter_mut().for_each(|read| add_hash(read, object));
+    Some(reading)
+}
+
+/// Pools and classes carry the digest of what their nodes are made by; a claim carries the one that it was made by.
+fn add_hash(read: &mut Object, object: &Value) {
+    let told = |digest: String| Some(format!("{}/{digest}", digest::VERSION));
+    match read {
+        Object::NodePool(pool) => {
+            pool.hash = told(digest::of_pool(pool, pool_kubelet(object).as_ref()));
+        }
+        Object::NodeClass(class) => {
+            class.hash = node_class_spec(object).and_then(|spec| told(spec.hash));
+        }
+        Object::NodeClaim(_) => {}
+    }
 }
 
 /// The requirements that a `Provisioner` with requirements of these keys gets besides, in their wire form.

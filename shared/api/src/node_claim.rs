@@ -2,6 +2,7 @@
 //! Source: karpenter core v1 `nodeclaim.go`, `nodeclaim_status.go`.
 
 use crate::conditions::Condition;
+use crate::disruption::span_or_never;
 use crate::finding::{Findings, field};
 use crate::kubelet::KubeletConfiguration;
 use crate::label_rules::Dialect;
@@ -14,6 +15,7 @@ use crate::taints::{self, NodeTaint};
 use crate::{Object, Reading, duration, kubelet, limits};
 use model::claim::Progress;
 use model::{CapacityType, Labels, LaunchRequest, NodeClaim, labels};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -124,6 +126,7 @@ pub(crate) fn read(value: &Value) -> Reading {
             requirements: spec.requirements,
             node_class: spec.node_class_ref.and_then(|class| class.name),
             termination_grace_period: spec.termination_grace_period,
+            expire_after: spec.expire_after,
         };
         convert(metadata, wanted, status, &mut findings)
     });
@@ -142,6 +145,8 @@ pub(crate) fn read_beta(value: &Value) -> Reading {
             requirements: spec.requirements,
             node_class: spec.node_class_ref.and_then(|class| class.name),
             termination_grace_period: spec.termination_grace_period,
+            // In v1beta1 the pool alone says when nodes expire.
+            expire_after: None,
         };
         convert(metadata, wanted, status, &mut findings)
     });
@@ -155,6 +160,7 @@ struct Wanted {
     requirements: Option<Vec<NodeRequirement>>,
     node_class: Option<String>,
     termination_grace_period: Option<String>,
+    expire_after: Option<String>,
 }
 
 fn convert(
@@ -205,8 +211,24 @@ fn convert(
         termination_grace_period: wanted
             .termination_grace_period
             .and_then(|text| duration::parse(&text)),
-        ..NodeClaim::default()
+        expire_after: wanted
+            .expire_after
+            .and_then(|text| span_or_never(&text, "spec.expireAfter", findings)),
+        ..of_annotations(&metadata.annotations, findings)
     })
+}
+
+/// What annotations tell of a claim's way out, and of what it was made by.
+fn of_annotations(annotations: &Labels, findings: &mut Findings) -> NodeClaim {
+    let asked_again = "what AWS told is found again when it is asked";
+    let not_begun = "the disruption counts as not begun";
+    NodeClaim {
+        interruption: written(annotations, labels::INTERRUPTION, asked_again, findings),
+        disruption: written(annotations, labels::DISRUPTION, not_begun, findings),
+        pool_hash: hash(annotations, labels::NODE_POOL_HASH, labels::NODE_POOL_HASH_VERSION),
+        class_hash: hash(annotations, labels::NODE_CLASS_HASH, labels::NODE_CLASS_HASH_VERSION),
+        ..NodeClaim::default()
+    }
 }
 
 /// What is still needed of a request whose instance was bought: thousands of claims are kept in memory.
@@ -216,18 +238,33 @@ fn past(launch: LaunchRequest) -> LaunchRequest {
 
 /// The launch request that Joiner wrote on the claim before it bought anything.
 fn launch(annotations: &Labels, findings: &mut Findings) -> Option<LaunchRequest> {
-    let text = annotations.get(labels::LAUNCH)?;
-    match serde_json::from_str(text) {
-        Ok(launch) => Some(launch),
+    let otherwise =
+        "the claim counts as one that Joiner did not launch, delete it if it has no instance";
+    written(annotations, labels::LAUNCH, otherwise, findings)
+}
+
+/// What Joiner wrote on the claim as JSON; what cannot be read is told, with what happens otherwise.
+fn written<T: DeserializeOwned>(
+    annotations: &Labels,
+    key: &str,
+    otherwise: &str,
+    findings: &mut Findings,
+) -> Option<T> {
+    match serde_json::from_str(annotations.get(key)?) {
+        Ok(read) => Some(read),
         Err(error) => {
-            let message = format!(
-                "cannot be read: {error}; the claim counts as one that Joiner did not launch, delete it if it has no instance"
-            );
-            let path = field("metadata.annotations", labels::LAUNCH);
-            findings.warning("launch-request", &path, message);
+            let path = field("metadata.annotations", key);
+            let message = format!("cannot be read: {error}; {otherwise}");
+            findings.warning("claim-annotation", &path, message);
             None
         }
     }
+}
+
+/// `version/hash`, where both are known.
+fn hash(annotations: &Labels, hash: &str, version: &str) -> Option<String> {
+    let told = |key| annotations.get(key).filter(|text| !text.is_empty());
+    Some(format!("{}/{}", told(version)?, told(hash)?))
 }
 
 fn progress(conditions: &[Condition]) -> Progress {

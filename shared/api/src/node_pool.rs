@@ -10,7 +10,7 @@ use crate::object::{Decoded, decode};
 use crate::requirements::{self, NodeRequirement};
 use crate::schema::{QuantityText, object, structural, wire};
 use crate::taints::{self, NodeTaint};
-use crate::{Object, Reading, limits};
+use crate::{Object, Reading, limits, pool_annotations};
 use model::NodePool;
 use model::pool::ApiVersion;
 use serde_json::Value;
@@ -285,6 +285,8 @@ fn convert(
         text.and_then(|text| span_or_never(&text, &at(name), findings))
     };
     let labels_path = "spec.template.metadata.labels";
+    let mut rules = disruption::read(spec.disruption.unwrap_or_default(), findings);
+    pool_annotations::read(&metadata.annotations, &mut rules, findings);
     let pool = NodePool {
         name: metadata.name,
         uid: metadata.uid,
@@ -305,7 +307,7 @@ fn convert(
             "terminationGracePeriod",
             findings,
         ),
-        disruption: disruption::read(spec.disruption.unwrap_or_default(), findings),
+        disruption: rules,
         replicas: spec.replicas.map(|replicas| u32::try_from(replicas).unwrap_or(u32::MAX)),
         kubelet: None,
         instance_types: String::new(),

@@ -9,8 +9,9 @@ use crate::object::{Decoded, decode};
 use crate::requirements::{self, LegacyRequirement};
 use crate::schema::{OpenObject, QuantityText, object, structural, wire};
 use crate::taints::{self, LegacyTaint};
-use crate::{Object, Reading, aws_node_template, limits};
-use model::pool::{ApiVersion, ConsolidationPolicy, Disruption};
+use crate::{Object, Reading, aws_node_template, limits, pool_annotations};
+use model::disruption::Window;
+use model::pool::{ApiVersion, Budget, ConsolidationPolicy, Disruption};
 use model::{Duration, NodePool, Operator, Requirement, labels};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -129,8 +130,8 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
     };
     let (taints, startup_taints) =
         taints::read(each(spec.taints), each(spec.startup_taints), "spec", findings);
-    let disruption =
-        disruption(spec.ttl_seconds_after_empty, spec.consolidation.as_ref(), findings);
+    let mut rules = disruption(spec.ttl_seconds_after_empty, spec.consolidation.as_ref(), findings);
+    pool_annotations::read(&metadata.annotations, &mut rules, findings);
     let resources = spec.limits.and_then(|limits| limits.resources).unwrap_or_default();
     let pool = NodePool {
         labels: label_rules::read(spec.labels.as_ref(), Dialect::Legacy, "spec.labels", findings),
@@ -151,7 +152,7 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
         limits: limits::resources(&resources),
         expire_after: spec.ttl_seconds_until_expired.map(Duration),
         termination_grace_period: None,
-        disruption,
+        disruption: rules,
         replicas: None,
         instance_types: String::new(),
         problem: findings.problem(),
@@ -226,7 +227,8 @@ fn add_defaults(read: &mut requirements::Read) {
     read.list.extend(missing);
 }
 
-/// The two legacy settings as one policy; legacy pools have no budgets.
+/// The two legacy settings as one policy. Legacy pools have no budgets of their own: the default of today's pools bounds them, which
+/// Karpenter gave them where it converted them.
 fn disruption(
     ttl_after_empty: Option<i64>,
     consolidation: Option<&Consolidation>,
@@ -244,5 +246,12 @@ fn disruption(
         (None, true) => (ConsolidationPolicy::WhenEmptyOrUnderutilized, Some(Duration(0))),
         (None, false) => (ConsolidationPolicy::default(), None),
     };
-    Disruption { policy, consolidate_after, ..Disruption::default() }
+    let budget = Budget {
+        nodes: "10%".to_owned(),
+        reasons: Vec::new(),
+        schedule: None,
+        duration: None,
+        window: Window::Always,
+    };
+    Disruption { policy, consolidate_after, budgets: vec![budget], ..Disruption::default() }
 }

@@ -58,7 +58,10 @@ pub struct Disruption {
     pub consolidate_after: Option<Duration>,
     /// Budgets; none means no bound.
     pub budgets: Vec<Budget>,
-    /// When voluntary disruption may happen at all (`joiner.dev/disruption-windows`, in a named time zone).
+    /// When voluntary disruption may happen, as written (`joiner.dev/disruption-windows`); `None` means always.
+    #[serde(default)]
+    pub windows: Option<String>,
+    /// When that is at the time of the snapshot.
     #[serde(default)]
     pub allowed: Window,
     /// The least that consolidation must save for each pod that it moves (`joiner.dev/saving-per-move`); `None` means the default.

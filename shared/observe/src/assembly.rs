@@ -24,6 +24,8 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     built_in::add(&mut all.snapshot, &mut all.findings);
     pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
     claims::complete(&mut all.snapshot);
+    let now = all.snapshot.now;
+    all.snapshot.node_pools.iter_mut().for_each(|pool| api::set_windows(pool, now));
     notice_gaps(&mut all);
     let objects = all.kinds.values().sum();
     let Collection { snapshot, findings, mut unreadable_pods, .. } = all;

@@ -1,3 +1,5 @@
+mod disruption;
+
 use super::*;
 use catalog::Catalog;
 use model::labels::{ARCH, ZONE};

@@ -2,11 +2,11 @@
 //!
 //! Findings are not made here: `read` has made them of the same object. What does not fit is left out.
 
-mod digest;
 mod legacy;
 mod modern;
 mod parts;
 
+use crate::digest;
 use crate::finding::Findings;
 use crate::kubelet::KubeletConfiguration;
 use crate::object::decode_part;
@@ -27,7 +27,7 @@ pub fn node_class_spec(object: &Value) -> Option<NodeClassSpec> {
         _ => None,
     }?;
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-    let hash = digest::of(&spec);
+    let hash = digest::of_class(&spec);
     Some(NodeClassSpec { uid: uid.to_owned(), hash, ..spec })
 }
 

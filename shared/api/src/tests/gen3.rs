@@ -58,7 +58,8 @@ fn the_default_pool() {
     assert_eq!(pool.expire_after, Some(Duration(604_800)));
     assert_eq!(pool.disruption.policy, ConsolidationPolicy::WhenEmptyOrUnderutilized);
     assert_eq!(pool.disruption.consolidate_after, Some(Duration(0)));
-    assert_eq!(pool.disruption.budgets, []);
+    let budgets = pool.disruption.budgets.iter().map(|budget| budget.nodes.as_str());
+    assert_eq!(budgets.collect::<Vec<_>>(), ["10%"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
-use model::{CapacityType, Timestamp};
+use model::disruption::{InterruptionKind, Stage};
+use model::{CapacityType, Interruption, Timestamp};
 
 #[test]
 fn a_claim_carries_what_its_node_will() {
@@ -85,7 +86,7 @@ fn a_launch_request_that_cannot_be_read_is_found() {
     let annotations = json!({ "joiner.dev/launch": "{\"batch\":" });
     let object = with(node_claim(), "metadata.annotations", annotations);
     let path = "metadata.annotations[\"joiner.dev/launch\"]";
-    assert_eq!(findings(&object), [format!("warning {path} launch-request")]);
+    assert_eq!(findings(&object), [format!("warning {path} claim-annotation")]);
     assert_eq!(claim(&object).launch, None);
 }
 
@@ -106,4 +107,52 @@ fn a_claim_tells_how_far_it_has_come_and_how_it_goes() {
     assert_eq!((claim.uid.as_str(), claim.finalizer), ("u-1", true));
     assert_eq!(claim.deletion_at, Some(Timestamp(1_767_225_605)));
     assert_eq!(claim.termination_grace_period, Some(model::Duration(3600)));
+}
+
+#[test]
+fn a_claim_tells_why_and_how_far_it_is_on_its_way_out() {
+    let annotations = json!({
+        "joiner.dev/interruption": "{\"kind\":\"spot-warning\",\"at\":100,\"deadline\":220}",
+        "joiner.dev/disruption": "{\"id\":\"d-1\",\"reason\":\"Drifted\",\"stage\":\"committed\",\"since\":90}",
+        "karpenter.sh/nodepool-hash": "1", "karpenter.sh/nodepool-hash-version": "v3",
+        "karpenter.k8s.aws/ec2nodeclass-hash": "2",
+    });
+    let object = with(node_claim(), "metadata.annotations", annotations);
+    assert_eq!(findings(&object), Vec::<String>::new());
+    let claim = claim(&object);
+    let interruption = Interruption {
+        kind: InterruptionKind::SpotWarning,
+        at: Timestamp(100),
+        deadline: Some(Timestamp(220)),
+    };
+    assert_eq!(claim.interruption, Some(interruption));
+    let disruption = claim.disruption.unwrap();
+    assert_eq!((disruption.id.as_str(), disruption.stage), ("d-1", Stage::Committed));
+    assert_eq!(claim.pool_hash.as_deref(), Some("v3/1"));
+    assert_eq!(claim.class_hash, None, "a hash without its version says nothing");
+}
+
+#[test]
+fn what_joiner_wrote_on_a_claim_and_cannot_be_read_is_found() {
+    for key in ["joiner.dev/interruption", "joiner.dev/disruption"] {
+        for text in ["", "{}", "yes", "{\"kind\":\"fire\",\"at\":1}"] {
+            let object = with(node_claim(), "metadata.annotations", json!({ key: text }));
+            let path = format!("metadata.annotations[\"{key}\"]");
+            assert_eq!(findings(&object), [format!("warning {path} claim-annotation")]);
+            let claim = claim(&object);
+            assert_eq!((claim.interruption, claim.disruption), (None, None));
+        }
+    }
+}
+
+#[test]
+fn a_claim_tells_its_age_limit() {
+    let check = |text: &str, expected: Option<i64>| {
+        let object = with(node_claim(), "spec.expireAfter", json!(text));
+        assert_eq!(claim(&object).expire_after, expected.map(model::Duration), "{text}");
+    };
+    check("720h", Some(2_592_000));
+    check("60s", Some(60));
+    check("Never", None);
+    assert_eq!(claim(&node_claim()).expire_after, Some(model::Duration(2_592_000)), "the default");
 }

@@ -200,7 +200,27 @@ pub fn apply(resolved: &ResolvedNodeClass, class: &mut NodeClass) {
     class.zones = usable.map(|subnet| subnet.zone.clone()).collect();
     class.zones.sort();
     class.zones.dedup();
+    class.image_ids = known(resolved, "AMIsReady", &resolved.images, |image| &image.id);
+    class.subnet_ids = known(resolved, "SubnetsReady", &resolved.subnets, |subnet| &subnet.id);
+    class.security_group_ids =
+        known(resolved, "SecurityGroupsReady", &resolved.security_groups, |group| &group.id);
     // Reservations that cannot be read cost only their discount.
     let first = resolved.problems.iter().find(|(name, _)| name != "CapacityReservationsReady");
     class.problem = class.problem.take().or_else(|| first.map(|(_, message)| message.clone()));
+}
+
+/// The ids of what a class selects, sorted; `None` where that is not known, so that no node is found to have drifted by it.
+fn known<T>(
+    resolved: &ResolvedNodeClass,
+    condition: &str,
+    found: &[T],
+    id: fn(&T) -> &String,
+) -> Option<Vec<String>> {
+    let unknown = resolved.problems.iter().any(|(name, _)| name == condition);
+    // A launch template of the user's own names its image and groups itself.
+    let own_template = resolved.spec.launch_template.is_some() && condition != "SubnetsReady";
+    let mut ids = found.iter().map(id).cloned().collect::<Vec<_>>();
+    ids.sort();
+    ids.dedup();
+    (!unknown && !own_template && !ids.is_empty()).then_some(ids)
 }

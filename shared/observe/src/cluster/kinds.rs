@@ -111,7 +111,8 @@ const CUSTOM: Mask = except(&[("metadata", except(&[("managedFields", NONE)]))])
 const NAMESPACE_MASK: Mask = only(&[("metadata", METADATA)]);
 const CONFIG_MAP_MASK: Mask = only(&[("metadata", METADATA), ("data", ALL)]);
 
-const CONDITIONS: Mask = only(&[("type", ALL), ("status", ALL), ("reason", ALL)]);
+const CONDITIONS: Mask =
+    only(&[("type", ALL), ("status", ALL), ("reason", ALL), ("lastTransitionTime", ALL)]);
 
 const NODE_MASK: Mask = only(&[
     ("metadata", METADATA),
@@ -126,6 +127,7 @@ const POD_MASK: Mask = only(&[
         "status",
         only(&[
             ("phase", ALL),
+            ("startTime", ALL),
             ("conditions", CONDITIONS),
             ("nominatedNodeName", ALL),
             ("containerStatuses", CONTAINER_STATUSES),
@@ -164,7 +166,7 @@ const DAEMON_SET_MASK: Mask =
 
 const BUDGET_MASK: Mask = only(&[
     ("metadata", METADATA),
-    ("spec", only(&[("selector", ALL)])),
+    ("spec", only(&[("selector", ALL), ("unhealthyPodEvictionPolicy", ALL)])),
     ("status", only(&[("disruptionsAllowed", ALL)])),
 ]);
 

@@ -148,7 +148,7 @@ impl ClusterReader {
         let waits = |store: &Store| pods(store).any(Pod::is_provisionable);
         waits(&self.pods)
             || waits(&self.waiting)
-            || claims(&self.claims).any(|claim| claim.deleting || !claim.progress.initialized)
+            || claims(&self.claims).any(is_on_the_move)
             || nodes(&self.nodes).any(|node| node.deleting)
     }
 
@@ -277,6 +277,12 @@ async fn refresh_optional(api: &Api, store: &mut Store) -> Option<StaleRead> {
     }
     let error = store.list(api).await.err()?;
     Some(StaleRead { kind: store.kind.name.to_owned(), age_s, error })
+}
+
+/// Whether a claim's node comes or goes.
+fn is_on_the_move(claim: &NodeClaim) -> bool {
+    let goes = claim.deleting || claim.interruption.is_some() || claim.disruption.is_some();
+    goes || !claim.progress.initialized
 }
 
 /// Whether a node may be Joiner's: then its pods must be known, for a node without pods may be taken away.

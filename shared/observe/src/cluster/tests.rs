@@ -438,6 +438,31 @@ async fn the_servers_clock_counts_and_a_skew_is_told() {
 }
 
 #[tokio::test]
+async fn what_disruption_depends_on_is_kept_of_every_object() {
+    let server = busy(&["a"]);
+    let since = "2026-01-01T00:00:00Z";
+    let condition = |kind: &str, status: &str| json!({ "type": kind, "status": status, "lastTransitionTime": since });
+    let conditions = json!([condition("PodScheduled", "True"), condition("Ready", "True")]);
+    let mut bound = pod("b", Some("n1"));
+    bound["status"] = json!({ "phase": "Running", "conditions": conditions });
+    server.answer("list pods", [list(10, vec![bound])]);
+    let conditions = json!([condition("Ready", "False")]);
+    let node = json!({ "metadata": { "name": "n1" }, "status": { "conditions": conditions } });
+    server.answer("list nodes", [list(10, vec![node])]);
+    let budget = json!({ "metadata": { "name": "x", "namespace": "shop" }, "spec": { "unhealthyPodEvictionPolicy": "AlwaysAllow" } });
+    server.answer("list poddisruptionbudgets", [list(10, vec![budget])]);
+    let annotations = json!({ "joiner.dev/interruption": r#"{"kind":"rebalance","at":5}"# });
+    let claim = json!({ "metadata": { "name": "c", "annotations": annotations }, "spec": {} });
+    server.answer("list nodeclaims", [list(10, vec![claim])]);
+    let snapshot = read(&mut server.reader()).await.snapshot;
+    let at = model::Timestamp(1_767_225_600);
+    assert_eq!((snapshot.pods[0].bound_at, snapshot.pods[0].ready), (Some(at), true));
+    assert_eq!(snapshot.nodes[0].faults, [("Ready".to_owned(), at)]);
+    assert!(snapshot.pod_disruption_budgets[0].unready_may_go);
+    assert!(snapshot.node_claims[0].interruption.is_some());
+}
+
+#[tokio::test]
 async fn config_maps_are_read_by_name() {
     let server = busy(&["a"]);
     let object = json!({ "metadata": { "name": "joiner" }, "data": { "until": "7" } });

@@ -1,7 +1,7 @@
 //! `Node` and `Namespace`.
 
 use super::metadata::Metadata;
-use crate::wire::{Read, boolean, field, list, resources, text};
+use crate::wire::{Read, boolean, field, list, resources, text, timestamp};
 use model::labels::{DO_NOT_CONSOLIDATE, DO_NOT_DISRUPT, EMPTINESS_TIMESTAMP, UNSCHEDULABLE_TAINT};
 use model::labels::{INSTANCE_TYPE, normalize};
 use model::{CapacityType, Effect, Labels, Node, Resources, Taint, Timestamp};
@@ -20,6 +20,7 @@ pub(crate) fn read(object: &Value, metadata: Metadata) -> Read<Node> {
     node.allocatable = status.allocatable;
     node.capacity = status.capacity;
     node.ready = status.ready;
+    node.faults = status.faults;
     Ok(node)
 }
 
@@ -95,23 +96,54 @@ struct Status {
     allocatable: Resources,
     capacity: Resources,
     ready: bool,
+    faults: Vec<(String, Timestamp)>,
 }
+
+/// Conditions that tell of a fault where they are false (karpenter-provider-aws, `cloudprovider.go`, its repair policies; those beside
+/// `Ready` come from EKS's node monitoring agent).
+const HEALTHY: [&str; 6] = [
+    "Ready",
+    "AcceleratedHardwareReady",
+    "StorageReady",
+    "NetworkingReady",
+    "KernelReady",
+    "ContainerRuntimeReady",
+];
 
 impl Status {
     fn read(status: &Value) -> Read<Self> {
-        let conditions = list(status, "conditions", |condition| {
-            let of = |key| field(condition, key, text).map(Option::unwrap_or_default);
-            Ok((of("type")?, of("status")?))
-        })?;
+        let conditions = list(status, "conditions", condition)?;
+        let ready =
+            |condition: &Condition<'_>| (condition.kind, condition.status) == ("Ready", "True");
         let capacity = field(status, "capacity", resources)?.unwrap_or_default();
         let allocatable = field(status, "allocatable", resources)?;
         Ok(Self {
             // The API server fills in allocatable from capacity.
             allocatable: allocatable.unwrap_or_else(|| capacity.clone()),
             capacity,
-            ready: conditions.contains(&("Ready", "True")),
+            ready: conditions.iter().any(ready),
+            faults: conditions.iter().filter_map(fault).collect(),
         })
     }
+}
+
+struct Condition<'v> {
+    kind: &'v str,
+    status: &'v str,
+    since: Option<Timestamp>,
+}
+
+fn condition(value: &Value) -> Read<Condition<'_>> {
+    let of = |key| field(value, key, text).map(Option::unwrap_or_default);
+    let since = field(value, "lastTransitionTime", timestamp)?;
+    Ok(Condition { kind: of("type")?, status: of("status")?, since })
+}
+
+/// What the condition tells to be wrong, and since when; a kubelet that is silent leaves its conditions unknown.
+fn fault(condition: &Condition<'_>) -> Option<(String, Timestamp)> {
+    let silent = (condition.kind, condition.status) == ("Ready", "Unknown");
+    let wrong = HEALTHY.contains(&condition.kind) && condition.status == "False";
+    (wrong || silent).then_some((condition.kind.to_owned(), condition.since?))
 }
 
 /// The instance type and capacity type that a node's labels tell; none of a Fargate node.

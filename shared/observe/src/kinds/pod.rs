@@ -42,12 +42,12 @@ pub(crate) fn read(object: &Value, metadata: Metadata, interner: &mut Interner) 
             .unwrap_or(0),
         labels: interner.labels(metadata.labels),
         spec: interner.spec(spec),
+        bound_at: node_name.and(state.bound_at),
         node_name: node_name.map(|name| interner.name(name)),
         nominated_node: state.nominated_node.map(|name| interner.name(name)),
         phase: state.phase,
         deletion_at: metadata.deletion_at,
-        bound_at: None,
-        ready: false,
+        ready: state.ready,
         do_not_disrupt: protection == Protection::Always,
         uid: metadata.uid,
     };
@@ -74,6 +74,9 @@ struct State<'v> {
     /// No scheduler has looked at it: a manifest, not a pod of a cluster.
     unseen: bool,
     nominated_node: Option<&'v str>,
+    /// When the scheduler found its node, or the kubelet first saw it.
+    bound_at: Option<Timestamp>,
+    ready: bool,
 }
 
 impl<'v> State<'v> {
@@ -83,13 +86,26 @@ impl<'v> State<'v> {
             Ok((of("type")?, of("status")?, of("reason")?))
         })?;
         let phase = field(status, "phase", text)?.map(phase).unwrap_or_default();
+        let scheduled = list(status, "conditions", scheduled_at)?.into_iter().flatten().next();
+        let started = field(status, "startTime", timestamp)?;
         Ok(Self {
             phase,
             unschedulable: conditions.contains(&("PodScheduled", "False", "Unschedulable")),
             unseen: conditions.is_empty() && phase == PodPhase::Pending,
             nominated_node: named(field(status, "nominatedNodeName", text)?),
+            bound_at: scheduled.or(started),
+            ready: conditions.iter().any(|(kind, status, _)| (*kind, *status) == ("Ready", "True")),
         })
     }
+}
+
+/// When the condition became true, if it tells that a scheduler found a node.
+fn scheduled_at(condition: &Value) -> Read<Option<Timestamp>> {
+    let of = |key| field(condition, key, text).map(Option::unwrap_or_default);
+    if (of("type")?, of("status")?) != ("PodScheduled", "True") {
+        return Ok(None);
+    }
+    field(condition, "lastTransitionTime", timestamp)
 }
 
 fn phase(text: &str) -> PodPhase {

@@ -4,7 +4,7 @@ use super::metadata::Metadata;
 use super::pod_spec;
 use super::selectors::label_selector;
 use crate::intern::Interner;
-use crate::wire::{Read, deep, field, integer32, required};
+use crate::wire::{Read, deep, field, integer32, required, text};
 use model::snapshot::{DaemonSet, PodDisruptionBudget};
 use model::{LabelSelector, Pod, PodSpec};
 use serde_json::Value;
@@ -38,11 +38,12 @@ pub(crate) fn spec_of_daemon(pod: &Pod) -> PodSpec {
 pub(crate) fn disruption_budget(object: &Value, metadata: Metadata) -> Read<PodDisruptionBudget> {
     let selector = field(object, "spec", |spec| field(spec, "selector", label_selector))?.flatten();
     let allowed = deep(object, &["status", "disruptionsAllowed"], integer32)?;
+    let of_unready = deep(object, &["spec", "unhealthyPodEvictionPolicy"], text)?;
     Ok(PodDisruptionBudget {
         namespace: metadata.namespace,
         name: metadata.name,
         selector: selector.unwrap_or_else(LabelSelector::nothing),
         disruptions_allowed: allowed.unwrap_or(0),
-        unready_may_go: false,
+        unready_may_go: of_unready == Some("AlwaysAllow"),
     })
 }

@@ -135,6 +135,23 @@ async fn a_zone_without_free_addresses_is_not_offered() {
 }
 
 #[tokio::test]
+async fn drift_is_told_by_what_is_selected_now_and_only_where_that_is_known() {
+    let applied = |resolved: &ResolvedNodeClass| {
+        let mut class = NodeClass::default();
+        apply(resolved, &mut class);
+        (class.subnet_ids, class.security_group_ids)
+    };
+    let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+    let found = check(json!({}), &["subnet-1", "subnet-2"], &["sg-1"], &[]).await;
+    assert_eq!(applied(&found), (ids(&["subnet-1", "subnet-2"]), ids(&["sg-1"])));
+    let problem =
+        "SubnetsReady: no address is free in subnet-3; add subnets, or free addresses in these";
+    let full = json!({ "subnetSelectorTerms": by_tag("full") });
+    let full = check(full, &[], &["sg-1"], &[problem]).await;
+    assert_eq!(applied(&full), (None, ids(&["sg-1"])));
+}
+
+#[tokio::test]
 async fn a_problem_of_the_object_itself_stays_the_first() {
     let found = check(json!({}), &["subnet-1", "subnet-2"], &["sg-1"], &[]).await;
     let mut class = NodeClass { problem: Some("spec.role: x".to_owned()), ..NodeClass::default() };

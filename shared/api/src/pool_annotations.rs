@@ -1,0 +1,78 @@
+//! What Joiner adds to pools of any API version: annotations `joiner.dev/...` on the pool itself.
+
+use crate::duration::parse_timestamp;
+use crate::finding::{Findings, field};
+use crate::windows;
+use model::disruption::{Rebalance, Window};
+use model::pool::Disruption;
+use model::{Labels, MicroUsdPerHour, labels};
+
+/// Hours in a month, as bills count them.
+const HOURS_OF_MONTH: u64 = 730;
+
+/// Adds what the annotations say. What cannot be read is told, and the pool's other rules go on: no rebalancing, no rotation, the
+/// usual saving; windows that cannot be read never open.
+pub(crate) fn read(annotations: &Labels, rules: &mut Disruption, findings: &mut Findings) {
+    let mut say = |key: &str, wanted: &str| {
+        let text = annotations.get(key).map(String::as_str).unwrap_or_default();
+        let path = field("metadata.annotations", key);
+        findings.error("pool-annotation", &path, format!("{text:?} is not {wanted}"));
+    };
+    if let Some(text) = annotations.get(labels::SAVING_PER_MOVE) {
+        rules.saving_per_move = per_month(text);
+        if rules.saving_per_move.is_none() {
+            say(labels::SAVING_PER_MOVE, "dollars a month such as 0.10; the default of 0.10 holds");
+        }
+    }
+    match annotations.get(labels::REBALANCE).map(String::as_str) {
+        None | Some("ignore") => {}
+        Some("replace") => rules.rebalance = Rebalance::Replace,
+        Some(_) => say(labels::REBALANCE, "ignore or replace; recommendations are ignored"),
+    }
+    if let Some(text) = annotations.get(labels::ROTATE) {
+        rules.rotate_before = parse_timestamp(text);
+        if rules.rotate_before.is_none() {
+            say(labels::ROTATE, "a moment such as 2026-01-31T12:00:00Z; nothing is rotated");
+        }
+    }
+    if let Some(text) = annotations.get(labels::DISRUPTION_WINDOWS) {
+        if windows::is_valid(text) {
+            rules.windows = Some(text.clone());
+        } else {
+            rules.allowed = Window::Never;
+            let wanted = "days, hours and a time zone such as \"mon-fri 22:00-06:00 Europe/Berlin; sat,sun 00:00-24:00 Europe/Berlin\"; nothing is disrupted by choice until it is";
+            say(labels::DISRUPTION_WINDOWS, wanted);
+        }
+    }
+}
+
+/// Dollars a month as micro-dollars an hour, to the nearest; at most six digits after the point count.
+fn per_month(text: &str) -> Option<MicroUsdPerHour> {
+    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
+    let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = numeric(whole) && numeric(digits) && !(whole.is_empty() && digits.is_empty());
+    if !plain || digits.len() > 6 || whole.len() > 9 {
+        return None;
+    }
+    let micro: u64 = format!("0{whole}{digits:0<6}").parse().ok()?;
+    Some(MicroUsdPerHour((micro + HOURS_OF_MONTH / 2) / HOURS_OF_MONTH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn savings_are_dollars_a_month() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(per_month(text).map(|price| price.0), expected, "{text:?}");
+        };
+        check("0.10", Some(model::disruption::DEFAULT_SAVING_PER_MOVE.0));
+        check("7.3", Some(10_000));
+        check("0", Some(0));
+        check(".5", Some(685));
+        for text in ["", ".", "-1", "$1", "1e3", "0.1234567", "1.2.3", "free"] {
+            check(text, None);
+        }
+    }
+}
