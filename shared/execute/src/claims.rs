@@ -1,10 +1,10 @@
 //! NodeClaim objects as Joiner writes them.
 
 use crate::batches::NewClaim;
-use crate::conditions;
 use crate::objects::CLAIM_API;
 use crate::orders::Orders;
 use crate::ports::Bought;
+use crate::{conditions, hashes};
 use model::pool::ApiVersion;
 use model::resources::CPU;
 use model::{InstanceType, LaunchRequest, NodePool, Resources, Taint, labels};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// The object that says what will be bought, written before anything is.
-pub(crate) fn manifest(claim: &NewClaim<'_>) -> Value {
+pub(crate) fn manifest(claim: &NewClaim<'_>, orders: &Orders<'_>) -> Value {
     let pool = claim.pool;
     let launch = serde_json::to_string(&claim.request).unwrap_or_default();
     let mut object = json!({
@@ -33,6 +33,11 @@ pub(crate) fn manifest(claim: &NewClaim<'_>) -> Value {
     });
     let annotations = pool.annotations.iter().map(|(key, value)| (key.clone(), json!(value)));
     extend(&mut object["metadata"]["annotations"], annotations);
+    let hashes = hashes::of(pool, orders).into_iter();
+    extend(
+        &mut object["metadata"]["annotations"],
+        hashes.map(|(key, text)| (key.to_owned(), json!(text))),
+    );
     if let Some(owner) = owner(pool) {
         object["metadata"]["ownerReferences"] = json!([owner]);
     }

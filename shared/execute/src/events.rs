@@ -5,7 +5,8 @@ use crate::orders::Orders;
 use crate::outcome::Outcome;
 use crate::ports::{Cluster, ClusterError};
 use futures::StreamExt;
-use model::{Plan, Pod, PodId};
+use model::disruption::{InterruptionKind, Stage};
+use model::{Interruption, Plan, Pod, PodId, Step};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -63,14 +64,126 @@ fn events(plan: &Plan, orders: &Orders<'_>) -> Vec<Value> {
         let message = format!("Pod should schedule on: {}", placement.node);
         Some(pod_event(pods.get(&placement.pod)?, Level::Normal, "Nominated", &message, orders))
     });
-    failed.chain(nominated).collect()
+    failed.chain(nominated).chain(disruptions(plan, orders)).collect()
+}
+
+/// Which nodes go, why, and what they wait for.
+fn disruptions(plan: &Plan, orders: &Orders<'_>) -> Vec<Value> {
+    let mut events = Vec::new();
+    for planned in &plan.disruptions {
+        let reason = planned.reason.as_str();
+        let (name, message) = match (planned.stage, planned.launches.len()) {
+            (Some(Stage::Committed), 0) => (
+                "DisruptionWaitingReadiness",
+                format!("Waiting for the replacement to be set up: {reason}"),
+            ),
+            (Some(Stage::Committed), count) => (
+                "DisruptionLaunching",
+                format!("Launching {count} nodes in place of this one: {reason}"),
+            ),
+            // What is only intended is not told, and what goes now is told where its claim is deleted.
+            (Some(Stage::Proposed) | None, _) => continue,
+        };
+        let event = |node| node_event(node, Level::Normal, name, &message, &orders.now());
+        events.extend(planned.nodes.iter().map(|node| event(node)));
+    }
+    events
+}
+
+/// What a step on a pod or a node came to, for those whom it concerns; `None` if it is nothing to tell.
+pub(crate) fn of_step(
+    step: &Step,
+    result: &Result<(), ClusterError>,
+    orders: &Orders<'_>,
+) -> Option<Value> {
+    let now = orders.now();
+    match step {
+        Step::Evict { pod, uid, node } => match result {
+            Ok(()) => {
+                let message = format!("Evicted pod: its node {node} is taken away");
+                Some(event(of_pod(pod, uid), Level::Normal, "Evicted", &message, &now))
+            }
+            Err(ClusterError::Later { message, .. }) => {
+                let message =
+                    format!("Failed to drain node: {pod} cannot be evicted yet: {message}");
+                Some(node_event(node, Level::Warning, "FailedDraining", &message, &now))
+            }
+            Err(_) => None,
+        },
+        Step::ForceDelete { pod, uid, grace_s } if result.is_ok() => {
+            let message = format!(
+                "Deleted the pod with {grace_s} s left: the time of its node is over, whatever its disruption budget says"
+            );
+            Some(event(of_pod(pod, uid), Level::Warning, "Disrupted", &message, &now))
+        }
+        Step::Cordon { node } if result.is_ok() => expiring(node, orders, &now),
+        Step::ForceDelete { .. }
+        | Step::Cordon { .. }
+        | Step::Launch { .. }
+        | Step::Adopt { .. }
+        | Step::Register { .. }
+        | Step::Initialize { .. }
+        | Step::Delete { .. }
+        | Step::MarkInterrupted { .. }
+        | Step::MarkDisruption { .. }
+        | Step::Uncordon { .. }
+        | Step::Terminate { .. }
+        | Step::ReleaseNode { .. }
+        | Step::ReleaseClaim { .. }
+        | Step::DeleteNode { .. }
+        | Step::MarkEmpty { .. } => None,
+    }
+}
+
+/// By when the pods of a node must be gone, if its claim says so.
+fn expiring(node: &str, orders: &Orders<'_>, now: &str) -> Option<Value> {
+    let mut claims = orders.snapshot.node_claims.iter();
+    let claim = claims.find(|claim| claim.node_name.as_deref() == Some(node))?;
+    let end = claim.deletion_at?.plus(claim.termination_grace_period?);
+    let end = jiff::Timestamp::from_second(end.0).ok()?;
+    let message = format!("All pods will be deleted by {end}");
+    Some(node_event(node, Level::Warning, "TerminationGracePeriodExpiring", &message, now))
+}
+
+/// What AWS told of a claim's instance, in Karpenter's words.
+pub(crate) fn interruption(claim: &Value, told: &Interruption, now: &str) -> Value {
+    let (level, reason, message) = match told.kind {
+        InterruptionKind::SpotWarning => {
+            (Level::Warning, "SpotInterrupted", "Spot interruption warning was triggered")
+        }
+        InterruptionKind::Rebalance => (
+            Level::Normal,
+            "SpotRebalanceRecommendation",
+            "Spot rebalance recommendation was triggered",
+        ),
+        InterruptionKind::ScheduledChange => {
+            (Level::Warning, "InstanceUnhealthy", "A change of the instance is scheduled")
+        }
+        InterruptionKind::Stopping => (Level::Warning, "InstanceStopping", "Instance is stopping"),
+        InterruptionKind::ReservationEnding => (
+            Level::Warning,
+            "CapacityReservationInterrupted",
+            "The instance's capacity reservation is interrupted",
+        ),
+        InterruptionKind::StatusImpaired => {
+            (Level::Warning, "InstanceUnhealthy", "The instance fails its status checks")
+        }
+    };
+    claim_event(claim, level, reason, message, now)
 }
 
 fn pod_event(pod: &Pod, level: Level, reason: &str, message: &str, orders: &Orders<'_>) -> Value {
-    let involved = json!({
-        "apiVersion": "v1", "kind": "Pod", "namespace": pod.id.namespace, "name": pod.id.name, "uid": pod.uid,
-    });
-    event(involved, level, reason, message, orders)
+    event(of_pod(&pod.id, &pod.uid), level, reason, message, &orders.now())
+}
+
+fn of_pod(id: &PodId, uid: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Pod", "namespace": id.namespace, "name": id.name, "uid": uid })
+}
+
+/// An event about a node. Its uid is its name, as the kubelet and `kubectl describe node` have it.
+fn node_event(node: &str, level: Level, reason: &str, message: &str, now: &str) -> Value {
+    let involved = json!({ "apiVersion": "v1", "kind": "Node", "name": node, "uid": node });
+    event(involved, level, reason, message, now)
 }
 
 /// An event about a claim.
@@ -79,20 +192,19 @@ pub(crate) fn claim_event(
     level: Level,
     reason: &str,
     message: &str,
-    orders: &Orders<'_>,
+    now: &str,
 ) -> Value {
     let involved = json!({
         "apiVersion": objects::CLAIM_API, "kind": "NodeClaim",
         "name": claim["metadata"]["name"], "uid": claim["metadata"]["uid"],
     });
-    event(involved, level, reason, message, orders)
+    event(involved, level, reason, message, now)
 }
 
-fn event(involved: Value, level: Level, reason: &str, message: &str, orders: &Orders<'_>) -> Value {
+fn event(involved: Value, level: Level, reason: &str, message: &str, now: &str) -> Value {
     let digest = Sha256::digest(format!("{}/{reason}/{message}", involved["uid"]));
     let suffix = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
     let name = involved["name"].as_str().unwrap_or_default();
-    let now = orders.now();
     json!({
         "apiVersion": "v1",
         "kind": "Event",

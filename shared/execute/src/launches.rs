@@ -56,7 +56,7 @@ async fn launch_batch<C: Cloud, K: Cluster>(
     outcome: &mut Outcome,
 ) {
     let Some(first) = batch.first() else { return };
-    let writes = batch.iter().map(|claim| write(claim, cluster));
+    let writes = batch.iter().map(|claim| write(claim, orders, cluster));
     let results = futures::stream::iter(writes).buffered(WRITES).collect::<Vec<_>>().await;
     let mut written = Vec::new();
     for (claim, result) in batch.iter().zip(results) {
@@ -73,9 +73,13 @@ async fn launch_batch<C: Cloud, K: Cluster>(
 }
 
 /// Writes a claim. One of the same name is the same claim: its name follows from its batch.
-async fn write<K: Cluster>(claim: &NewClaim<'_>, cluster: &K) -> Result<Value, ClusterError> {
+async fn write<K: Cluster>(
+    claim: &NewClaim<'_>,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<Value, ClusterError> {
     let of = objects::claim(&claim.name);
-    match cluster.create(&of, &claims::manifest(claim)).await {
+    match cluster.create(&of, &claims::manifest(claim, orders)).await {
         Err(ClusterError::Conflict { .. }) => cluster.get(&of).await,
         answer => answer,
     }
@@ -236,8 +240,13 @@ async fn give_up<K: Cluster>(
             );
         }
     };
-    let event =
-        events::claim_event(claim, Level::Warning, "InsufficientCapacityError", &why, orders);
+    let event = events::claim_event(
+        claim,
+        Level::Warning,
+        "InsufficientCapacityError",
+        &why,
+        &orders.now(),
+    );
     let told = events::create(cluster, &event).await;
     told.err().into_iter().for_each(|error| outcome.record_cluster("tell", name, "", Err(error)));
     if wrong.is_some() {

@@ -9,6 +9,8 @@ mod claims;
 mod conditions;
 pub mod ec2;
 mod events;
+mod hashes;
+mod interruptions;
 mod kubernetes;
 pub mod launch_template;
 mod launches;
@@ -20,6 +22,7 @@ mod status;
 mod steps;
 mod update;
 
+pub use interruptions::{Warned, mark};
 pub use kubernetes::Kubernetes;
 pub use orders::Orders;
 pub use outcome::{Action, Outcome};
@@ -40,5 +43,6 @@ pub async fn carry_out<C: Cloud, K: Cluster>(
     launches::launch(plan, orders, cloud, cluster, &mut outcome).await;
     events::tell(plan, orders, cluster, &mut outcome).await;
     status::keep(orders, cloud, cluster, &mut outcome).await;
+    hashes::keep(orders, cluster, &mut outcome).await;
     outcome
 }

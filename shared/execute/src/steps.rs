@@ -1,7 +1,7 @@
 //! The steps of claims, nodes and instances that are there.
 
-mod marks;
-mod nodes;
+pub(crate) mod marks;
+pub(crate) mod nodes;
 
 use crate::orders::Orders;
 use crate::outcome::Outcome;
@@ -137,6 +137,10 @@ async fn take_one<C: Cloud, K: Cluster>(
         Step::MarkEmpty { node, since } => nodes::mark_empty(node, *since, orders, cluster).await,
     };
     let result = gone_is_done(step, result);
+    if let Some(event) = events::of_step(step, &result, orders) {
+        // An event is for people; nothing waits for it.
+        let _ = events::create(cluster, &event).await;
+    }
     let go_on = result.is_ok();
     outcome.record_cluster(verb, object, detail, result);
     go_on
@@ -265,7 +269,8 @@ async fn delete<K: Cluster>(
     let about = json!({ "metadata": { "name": claim, "uid": uid } });
     let message = format!("Disrupting NodeClaim: {why}");
     let level = events::Level::Normal;
-    let event = events::claim_event(&about, level, "DisruptionTerminating", &message, orders);
+    let event =
+        events::claim_event(&about, level, "DisruptionTerminating", &message, &orders.now());
     // The event is for people; the deletion does not wait for it.
     let _ = events::create(cluster, &event).await;
     cluster.delete(&objects::claim(claim), uid, None).await

@@ -65,6 +65,32 @@ pub struct Interruption {
     pub deadline: Option<Timestamp>,
 }
 
+impl Interruption {
+    /// Whether it is written over what was told before: only more urgent news are, so that marks may come in any order and any number.
+    pub fn outweighs(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| self.kind.urgency() > before.kind.urgency())
+    }
+}
+
+impl InterruptionKind {
+    /// The higher, the less time there is.
+    const fn urgency(self) -> u8 {
+        match self {
+            Self::Rebalance => 0,
+            Self::ScheduledChange => 1,
+            Self::StatusImpaired => 2,
+            Self::ReservationEnding => 3,
+            Self::SpotWarning => 4,
+            Self::Stopping => 5,
+        }
+    }
+
+    /// Whether the node takes no new pods from then on. A rebalance recommendation is none of that kind: most instances live on.
+    pub const fn takes_the_node(self) -> bool {
+        !matches!(self, Self::Rebalance)
+    }
+}
+
 /// How far the disruption of a node has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -171,3 +197,24 @@ pub struct PlannedDisruption {
 /// The least that a pool's consolidation must save for each pod that it moves, unless the pool says otherwise:
 /// $0.10 a month of 730 hours.
 pub const DEFAULT_SAVING_PER_MOVE: MicroUsdPerHour = MicroUsdPerHour(137);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_more_urgent_news_are_written_over_older_ones() {
+        use InterruptionKind::{Rebalance, SpotWarning, Stopping};
+        let told = |kind, at| Interruption { kind, at: Timestamp(at), deadline: None };
+        let check = |kind, before: Option<InterruptionKind>, expected: bool| {
+            let before = before.map(|kind| told(kind, 1));
+            assert_eq!(told(kind, 2).outweighs(before.as_ref()), expected, "{kind:?} {before:?}");
+        };
+        check(Rebalance, None, true);
+        check(SpotWarning, Some(Rebalance), true);
+        check(SpotWarning, Some(SpotWarning), false);
+        check(Rebalance, Some(SpotWarning), false);
+        check(Stopping, Some(SpotWarning), true);
+        check(SpotWarning, Some(Stopping), false);
+    }
+}

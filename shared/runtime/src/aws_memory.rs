@@ -11,6 +11,9 @@ pub const OFFERINGS_CONFIG_MAP: &str = "joiner-offerings";
 /// SQS delays no message longer, in seconds.
 const LONGEST_DELAY_S: i64 = 900;
 
+/// Two functions may learn of offerings without capacity at the same moment.
+const TRIES: usize = 4;
+
 /// The bucket, the queue and the ConfigMap of an installation.
 #[derive(Clone)]
 pub struct AwsMemory {
@@ -80,14 +83,41 @@ impl AwsMemory {
         let patch = json!({ "data": data });
         let written = match self.config_map("PATCH", name, &patch).await {
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                let object = json!({
-                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": NAMESPACE }, "data": patch["data"],
-                });
-                self.config_map("POST", name, &object).await
+                self.config_map("POST", name, &new(name, &patch["data"])).await
             }
             other => other,
         };
         written.map(drop).map_err(|error| forget("ConfigMap", error))
+    }
+
+    /// Adds offerings to those that others have written, if these have not changed meanwhile.
+    async fn try_add(
+        &self,
+        offerings: &[UnavailableOffering],
+        now: Timestamp,
+    ) -> Result<Value, kube::Error> {
+        let found = match self.config_map("GET", OFFERINGS_CONFIG_MAP, &Value::Null).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => None,
+            answer => Some(answer?),
+        };
+        let data = found.as_ref().map(|object| object["data"].clone()).unwrap_or_default();
+        // What cannot be read is told by whoever reads it next to observe; here it is replaced.
+        let data = serde_json::from_value(data).unwrap_or_default();
+        let (mut all, _) = UnavailableOfferings::from_config_map_data(&data);
+        all.drop_expired(now);
+        offerings.iter().cloned().for_each(|offering| all.add(offering));
+        let data = json!(all.to_config_map_data());
+        match found {
+            None => {
+                self.config_map("POST", OFFERINGS_CONFIG_MAP, &new(OFFERINGS_CONFIG_MAP, &data))
+                    .await
+            }
+            Some(object) => {
+                let version = &object["metadata"]["resourceVersion"];
+                let patch = json!({ "metadata": { "resourceVersion": version }, "data": data });
+                self.config_map("PATCH", OFFERINGS_CONFIG_MAP, &patch).await
+            }
+        }
     }
 
     /// A ConfigMap's data; empty if it is not there.
@@ -101,6 +131,12 @@ impl AwsMemory {
             Err(error) => Err(forget("ConfigMap", error)),
         }
     }
+}
+
+/// A ConfigMap of that name.
+fn new(name: &str, data: &Value) -> Value {
+    let metadata = json!({ "name": name, "namespace": NAMESPACE });
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data })
 }
 
 /// Emulators serve buckets by path; the stack's bucket has no dots in its name, so that both ways work.
@@ -141,13 +177,15 @@ impl Memory for AwsMemory {
         offerings: &[UnavailableOffering],
         now: Timestamp,
     ) -> Result<(), ForgetError> {
-        let data = self.read_config_map(OFFERINGS_CONFIG_MAP).await?;
-        // What cannot be read is told by whoever reads it next to observe; here it is replaced.
-        let data = serde_json::from_value(data).unwrap_or_default();
-        let (mut all, _) = UnavailableOfferings::from_config_map_data(&data);
-        all.drop_expired(now);
-        offerings.iter().cloned().for_each(|offering| all.add(offering));
-        self.write_config_map(OFFERINGS_CONFIG_MAP, json!(all.to_config_map_data())).await
+        let mut last = None;
+        for _ in 0..TRIES {
+            match self.try_add(offerings, now).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => last = Some(status.message),
+                Err(error) => return Err(forget("ConfigMap", error)),
+                Ok(_) => return Ok(()),
+            }
+        }
+        Err(forget("ConfigMap", last.unwrap_or_default()))
     }
 
     async fn keep(&self, turn: &KeptTurn) -> Result<(), ForgetError> {

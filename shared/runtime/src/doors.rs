@@ -6,6 +6,7 @@ use crate::{Trigger, telemetry};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use futures::FutureExt;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use model::Timestamp;
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
@@ -105,11 +106,12 @@ pub async fn batch(
             return all(messages);
         }
     };
+    let now = Timestamp(jiff::Timestamp::now().as_second());
     let (mut triggers, mut failed, mut read) = (Vec::new(), Vec::new(), Vec::new());
     for message in messages {
         let body = message.body.as_deref().unwrap_or_default();
         let id = message.message_id.clone().unwrap_or_default();
-        match message::read(body) {
+        match message::read(body, now) {
             Ok(trigger) => {
                 triggers.push(trigger);
                 read.push(id);
@@ -149,7 +151,7 @@ async fn knock(
 ) -> Result<(), Error> {
     let triggers = match door {
         Door::PendingPods | Door::Schedule => triggers,
-        Door::Interruption => installation.own(triggers).await?,
+        Door::Interruption => installation.heed(triggers).await?,
     };
     let Some(first) = triggers.first() else { return Ok(()) };
     match installation.knock(first.name(), request_id).boxed_local().await? {
@@ -171,7 +173,8 @@ mod tests {
     fn what_is_no_batch_is_one_message() {
         let by_hand = messages(json!({ "joiner": "schedule" }));
         assert_eq!(by_hand.len(), 1);
-        assert_eq!(message::read(by_hand[0].body.as_deref().unwrap()), Ok(Trigger::Schedule));
+        let read = message::read(by_hand[0].body.as_deref().unwrap(), Timestamp(0));
+        assert_eq!(read, Ok(Trigger::Schedule));
     }
 
     #[test]

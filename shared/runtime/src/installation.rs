@@ -7,7 +7,7 @@ use crate::live::Live;
 use crate::memory::{ForgetError, Memory};
 use crate::observed::ObserveError;
 use crate::turn::{Hall, take_turn};
-use crate::{Report, Trigger};
+use crate::{Report, Trigger, heed};
 use aws_config::{BehaviorVersion, SdkConfig};
 use execute::ec2::Ec2Cloud;
 use execute::{Cloud, Kubernetes};
@@ -15,7 +15,7 @@ use model::{ClusterFacts, Timestamp};
 use observe::cloud::CloudReader;
 use observe::cluster::{ClusterReader, Connection};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -148,35 +148,15 @@ impl Installation {
         self.memory.bury(queue, body, reason).await
     }
 
-    /// The triggers that name an instance of Joiner's. EC2 tells every cluster of all instances of the account.
-    pub(crate) async fn own(&self, triggers: Vec<Trigger>) -> Result<Vec<Trigger>, TurnError> {
-        let ours = self.instances().await?;
-        let before = triggers.len();
-        let of_ours = |trigger: &Trigger| match trigger {
-            Trigger::Instances { ids, .. } => ids.iter().any(|id| ours.contains(id)),
-            Trigger::Cluster { .. } | Trigger::Schedule | Trigger::FollowUp | Trigger::Command => {
-                true
-            }
-        };
-        let own = triggers.into_iter().filter(of_ours).collect::<Vec<_>>();
-        if own.len() < before {
-            tracing::info!(
-                dropped = before - own.len(),
-                "events of instances that are not Joiner's"
-            );
-        }
-        Ok(own)
-    }
-
-    async fn instances(&self) -> Result<BTreeSet<String>, TurnError> {
-        let claims = |error: String| TurnError::Claims(error);
-        let request = http::Request::get("/apis/karpenter.sh/v1/nodeclaims").body(Vec::new());
-        let request = request.map_err(|error| claims(error.to_string()))?;
-        let list =
-            self.kube.request::<Value>(request).await.map_err(|error| claims(error.to_string()))?;
-        let items = list["items"].as_array().into_iter().flatten();
-        let ids = items.filter_map(|claim| claim["status"]["providerID"].as_str());
-        Ok(ids.filter_map(|id| id.rsplit('/').next()).map(str::to_owned).collect())
+    /// Heeds what AWS told of instances, at once and without the lease, and returns what a turn is to look at.
+    pub(crate) async fn heed(&self, triggers: Vec<Trigger>) -> Result<Vec<Trigger>, TurnError> {
+        let instances = heed::instances(&self.kube).await;
+        let instances = instances.map_err(|error| TurnError::Claims(error.to_string()))?;
+        let now = Timestamp(jiff::Timestamp::now().as_second());
+        let heeded = heed::heeded(triggers, &instances, now);
+        let of_metrics = (self.settings.metrics, self.settings.cluster_name.as_str());
+        heed::carry_out(&heeded, now, (&self.cluster, &self.memory), of_metrics).await;
+        Ok(heeded.triggers)
     }
 
     /// Takes a turn under the lease, or leaves word with the turn that has it.

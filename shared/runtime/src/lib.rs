@@ -6,7 +6,9 @@
 pub mod aws_memory;
 pub mod configuration;
 pub mod doors;
+mod heed;
 pub mod installation;
+mod interruption;
 pub mod lease;
 pub mod live;
 pub mod memory;

@@ -50,22 +50,39 @@ pub(crate) fn write(which: Metrics, cluster: &str, report: &Report) {
     }
 }
 
+/// Prints how many events told of Joiner's instances, and how many of others: among all metrics only, for each has its price.
+pub(crate) fn heeded(which: Metrics, cluster: &str, own: usize, foreign: usize) {
+    if which == Metrics::All {
+        let all = [
+            ("karpenter_interruption_received_messages_total", "Count", own as f64),
+            ("joiner_interruption_foreign_messages_total", "Count", foreign as f64),
+        ];
+        println!("{}", line(cluster, &all, jiff::Timestamp::now().as_millisecond()));
+    }
+}
+
 fn embedded(which: Metrics, cluster: &str, report: &Report, now_ms: i64) -> Option<Value> {
     let all = match which {
         Metrics::None => return None,
         Metrics::Few => FEW.to_vec(),
         Metrics::All => FEW.iter().chain(&MORE).copied().collect(),
     };
+    let all = all.iter().map(|(name, unit, of)| (*name, *unit, of(report))).collect::<Vec<_>>();
+    Some(line(cluster, &all, now_ms))
+}
+
+/// One line of names, units and values.
+fn line(cluster: &str, all: &[(&str, &str, f64)], now_ms: i64) -> Value {
     let named = all.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }));
     let metrics = named.collect::<Vec<_>>();
-    let values = all.iter().map(|(name, _, of)| ((*name).to_owned(), json!(of(report))));
+    let values = all.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value)));
     let mut line = values.collect::<Map<_, _>>();
     line.insert("Cluster".to_owned(), json!(cluster));
     line.insert("_aws".to_owned(), json!({
         "Timestamp": now_ms,
         "CloudWatchMetrics": [{ "Namespace": "Joiner", "Dimensions": [["Cluster"]], "Metrics": metrics }],
     }));
-    Some(Value::Object(line))
+    Value::Object(line)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Logs: JSON, one line per action and one per turn. WARN is for this week, ERROR for now.
 
+use crate::heed::Heeded;
 use crate::observed::Observed;
 use crate::report::Report;
 use execute::Outcome;
@@ -23,14 +24,31 @@ pub(crate) fn seen(observed: &Observed) {
     }
 }
 
+/// What was done at once about what AWS told.
+pub(crate) fn heeded(outcome: &Outcome, heeded: &Heeded) {
+    actions("", outcome);
+    if heeded.foreign + heeded.no_news > 0 {
+        tracing::info!(
+            foreign = heeded.foreign,
+            no_news = heeded.no_news,
+            "events of instances that are not Joiner's, or that tell nothing new, are dropped"
+        );
+    }
+}
+
 /// What was done.
 pub(crate) fn told(report: &Report, outcome: &Outcome) {
+    actions(&report.turn, outcome);
+    sum(report);
+}
+
+fn actions(turn: &str, outcome: &Outcome) {
     for action in &outcome.actions {
         let (verb, object, detail) = (action.action, &action.object, &action.detail);
         let price = action.price;
         match &action.error {
             None => tracing::info!(
-                turn = report.turn,
+                turn,
                 action = verb,
                 object,
                 detail,
@@ -38,10 +56,13 @@ pub(crate) fn told(report: &Report, outcome: &Outcome) {
                 "done"
             ),
             Some(error) => {
-                tracing::warn!(turn = report.turn, action = verb, object, detail, error, "not done")
+                tracing::warn!(turn, action = verb, object, detail, error, "not done")
             }
         }
     }
+}
+
+fn sum(report: &Report) {
     let milliseconds = serde_json::to_string(&report.milliseconds).unwrap_or_default();
     let traffic = serde_json::to_string(&report.traffic).unwrap_or_default();
     tracing::info!(

@@ -1,5 +1,7 @@
 //! Why a turn begins. An event is only a knock: everything is decided from the snapshot.
 
+use model::Interruption;
+
 /// What woke a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
@@ -12,8 +14,10 @@ pub enum Trigger {
     Instances {
         /// The event's detail-type: `EC2 Spot Instance Interruption Warning`.
         kind: String,
-        /// The instances.
+        /// The instances; none if the event has nothing to say of any.
         ids: Vec<String>,
+        /// What it tells of them; `None` if they go on as before.
+        told: Option<Interruption>,
     },
     /// A minute has passed.
     Schedule,

@@ -114,12 +114,13 @@ pub(super) async fn initialize<K: Cluster>(
 }
 
 /// Keeps new pods and load balancers away.
-pub(super) async fn cordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), ClusterError> {
+pub(crate) async fn cordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), ClusterError> {
     let change = |object: &mut Value| {
+        let before = object.clone();
         let wanted = json!({ "key": labels::DISRUPTED_TAINT, "effect": "NoSchedule" });
         add(&mut object["spec"]["taints"], wanted);
         object["metadata"]["labels"][labels::EXCLUDE_FROM_LOAD_BALANCERS] = json!("karpenter");
-        true
+        *object != before
     };
     update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await.map(drop)
 }
