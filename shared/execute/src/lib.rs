@@ -20,6 +20,10 @@ mod outcome;
 pub mod ports;
 mod status;
 mod steps;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use interruptions::{Warned, mark};

@@ -132,8 +132,11 @@ pub(super) async fn uncordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), 
         if let Some(list) = object["spec"]["taints"].as_array_mut() {
             list.retain(|taint| taint["key"] != labels::DISRUPTED_TAINT);
         }
-        if let Some(map) = object["metadata"]["labels"].as_object_mut() {
-            map.remove(labels::EXCLUDE_FROM_LOAD_BALANCERS);
+        let label = object.pointer_mut("/metadata/labels");
+        if let Some(label) = label.and_then(|map| map.get_mut(labels::EXCLUDE_FROM_LOAD_BALANCERS))
+        {
+            // A merge patch takes away what is null, not what is missing.
+            *label = Value::Null;
         }
         *object != before
     };
