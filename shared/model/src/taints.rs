@@ -75,6 +75,12 @@ impl Toleration {
     }
 }
 
+/// The taint of a node that is being taken away.
+pub fn disrupted() -> Taint {
+    let key = crate::labels::DISRUPTED_TAINT.to_owned();
+    Taint { key, value: String::new(), effect: Effect::NoSchedule }
+}
+
 /// Whether some of the tolerations covers `taint`.
 pub fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
     tolerations.iter().any(|toleration| toleration.tolerates(taint))

@@ -1,7 +1,8 @@
 //! What the check refuses is given up, and the rest of the plan is kept.
 
-use crate::check::{Violation, check, fault_of_step};
-use model::{Launch, Plan, PodId, Reason, Snapshot, Unschedulable};
+use crate::check::{Violation, check, fault_of_step, faults_of_disruptions, is_of};
+use model::step::DeleteReason;
+use model::{Launch, NodeClaim, Plan, PodId, Reason, Snapshot, Step, Unschedulable};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Giving some pods up may take from others what they were placed by; after so many rounds what is wrong is left to be told.
@@ -22,7 +23,8 @@ pub fn heed(snapshot: &Snapshot, mut plan: Plan) -> (Plan, Vec<Violation>) {
 
 /// Takes the refused out of the plan; false if no violation names a pod or a launch of it.
 fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bool {
-    let steps = plan.steps.len();
+    let (steps, removals) = (plan.steps.len(), plan.removals.len());
+    keep_nodes(snapshot, plan);
     plan.steps.retain(|step| fault_of_step(snapshot, step).is_none());
     let refused =
         violations.iter().map(|violation| (violation.subject.as_str(), violation.problem.as_str()));
@@ -48,7 +50,39 @@ fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bo
     plan.cost.planned = plan.launches.iter().map(|launch| launch.offering.price).sum();
     // The bound was for more pods: without a new one, nothing is claimed.
     plan.cost.lower_bound = model::MicroUsdPerHour::ZERO;
-    any_lost || plan.steps.len() < steps
+    any_lost || plan.steps.len() < steps || plan.removals.len() < removals
+}
+
+/// Gives up taking away the nodes that may not be: their claims are neither marked nor deleted.
+fn keep_nodes(snapshot: &Snapshot, plan: &mut Plan) {
+    let refused = faults_of_disruptions(snapshot, plan);
+    let nodes = snapshot.nodes.iter().filter(|node| refused.contains_key(&*node.name));
+    let nodes = nodes.collect::<Vec<_>>();
+    let of_node = |claim: &&NodeClaim| nodes.iter().any(|node| is_of(node, claim));
+    let claims = snapshot.node_claims.iter().filter(of_node).map(|claim| &claim.name);
+    let claims = claims.collect::<BTreeSet<_>>();
+    plan.removals.retain(|removal| !refused.contains_key(&*removal.node));
+    plan.steps.retain(|step| match step {
+        Step::Delete { claim, reason: DeleteReason::Disrupted(_) }
+        | Step::MarkDisruption { claim, disruption: Some(_) } => !claims.contains(claim),
+        Step::Cordon { node } => !refused.contains_key(&**node),
+        Step::Delete { .. }
+        | Step::MarkDisruption { .. }
+        | Step::Launch { .. }
+        | Step::Adopt { .. }
+        | Step::Register { .. }
+        | Step::Initialize { .. }
+        | Step::MarkInterrupted { .. }
+        | Step::Uncordon { .. }
+        | Step::Evict { .. }
+        | Step::ForceDelete { .. }
+        | Step::Terminate { .. }
+        | Step::ReleaseNode { .. }
+        | Step::ReleaseClaim { .. }
+        | Step::DeleteNode { .. }
+        | Step::MarkEmpty { .. } => true,
+    });
+    plan.disruptions.retain(|told| !told.nodes.iter().any(|node| refused.contains_key(&**node)));
 }
 
 fn unschedulable(pod: &PodId, problem: &str) -> Unschedulable {

@@ -2,7 +2,7 @@
 
 use crate::view::View;
 use model::disruption::{InterruptionKind, Stage};
-use model::{Node, NodeClaim, Pod};
+use model::{Interruption, Node, NodeClaim, Pod};
 use std::collections::BTreeSet;
 
 /// The nodes (and claims whose nodes have not come) that leave, by name.
@@ -17,7 +17,7 @@ impl<'a> Leaving<'a> {
         let mut names = BTreeSet::new();
         let nodes = view.snapshot.nodes.iter();
         names.extend(nodes.filter(|node| node.deleting).map(|node| &*node.name));
-        for claim in view.snapshot.node_claims.iter().filter(|claim| leaves(claim)) {
+        for claim in view.snapshot.node_claims.iter().filter(|claim| leaves(view, claim)) {
             names.insert(&*claim.name);
             names.extend(claim.node_name.as_deref());
             names.extend(view.node_of_claim(claim).map(|node| &*node.name));
@@ -30,6 +30,19 @@ impl<'a> Leaving<'a> {
         let mut more = self.clone();
         more.names.extend(nodes.into_iter().map(|node| &*node.name));
         more
+    }
+
+    /// Those of which the snapshot says so, but for these nodes: their disruption is called off.
+    pub(crate) fn but_for(view: &View<'a>, staying: &[&Node]) -> Self {
+        let mut all = Self::of(view);
+        for node in staying {
+            all.names.remove(&*node.name);
+            let claim = view.claim_of_node(node);
+            claim.into_iter().for_each(|claim| {
+                all.names.remove(&*claim.name);
+            });
+        }
+        all
     }
 
     /// Whether the node or claim of that name leaves.
@@ -46,9 +59,20 @@ impl<'a> Leaving<'a> {
 }
 
 /// Whether the claim is on its way out. What is only proposed, or merely at risk, stays.
-pub(crate) fn leaves(claim: &NodeClaim) -> bool {
-    let taken = |told: &model::Interruption| told.kind != InterruptionKind::Rebalance;
-    let committed =
-        claim.disruption.as_ref().is_some_and(|disruption| disruption.stage == Stage::Committed);
-    claim.deleting || committed || claim.interruption.as_ref().is_some_and(taken)
+fn leaves(view: &View<'_>, claim: &NodeClaim) -> bool {
+    let begun = claim.disruption.as_ref();
+    leaves_anyway(view, claim) || begun.is_some_and(|begun| begun.stage == Stage::Committed)
+}
+
+/// Whether it is on its way out whatever becomes of its disruption.
+pub(crate) fn leaves_anyway(view: &View<'_>, claim: &NodeClaim) -> bool {
+    let node = view.node_of_claim(claim);
+    claim.deleting
+        || node.is_some_and(|node| node.deleting)
+        || view.interruption(claim).is_some_and(is_taken)
+}
+
+/// Whether AWS takes the instance away; a recommendation only says that it might.
+pub(crate) fn is_taken(told: Interruption) -> bool {
+    told.kind != InterruptionKind::Rebalance
 }

@@ -6,9 +6,11 @@
 mod check;
 mod disruption;
 mod heed;
+mod interruption;
 mod leaving;
 mod lifecycle;
 mod packing;
+mod places;
 mod repack;
 mod scheduling;
 mod view;

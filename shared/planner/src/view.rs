@@ -1,6 +1,7 @@
 //! The snapshot, indexed.
 
-use model::{Instance, Node, NodeClaim, NodePool, Pod, Snapshot};
+use model::disruption::InterruptionKind;
+use model::{Instance, Interruption, Node, NodeClaim, NodePool, Pod, Snapshot};
 use std::collections::BTreeMap;
 
 /// The snapshot with its claims, nodes and instances found by name.
@@ -11,6 +12,7 @@ pub(crate) struct View<'a> {
     pub(crate) pools: BTreeMap<&'a str, &'a NodePool>,
     claims_by_instance: BTreeMap<&'a str, &'a NodeClaim>,
     nodes_by_instance: BTreeMap<&'a str, &'a Node>,
+    nodes: BTreeMap<&'a str, &'a Node>,
     pods_by_node: BTreeMap<&'a str, Vec<&'a Pod>>,
     instances: Option<BTreeMap<&'a str, &'a Instance>>,
 }
@@ -42,6 +44,7 @@ impl<'a> View<'a> {
             claims_by_instance: claims.iter().filter_map(of_claim).collect(),
             claims: claims.into_iter().filter(|claim| claim.launch.is_some()).collect(),
             pools: snapshot.node_pools.iter().map(|pool| (pool.name.as_str(), pool)).collect(),
+            nodes: snapshot.nodes.iter().map(|node| (&*node.name, node)).collect(),
             nodes_by_instance: nodes.map(|node| (instance_id(&node.provider_id), node)).collect(),
             pods_by_node,
             instances: instances
@@ -76,6 +79,23 @@ impl<'a> View<'a> {
     /// The node of the instance.
     pub(crate) fn node_of_instance(&self, id: &str) -> Option<&'a Node> {
         self.nodes_by_instance.get(id).copied()
+    }
+
+    /// The node of that name.
+    pub(crate) fn node(&self, name: &str) -> Option<&'a Node> {
+        self.nodes.get(name).copied()
+    }
+
+    /// What AWS told about the claim's instance: what is written on the claim, or what it tells now if that is new or worse.
+    pub(crate) fn interruption(&self, claim: &NodeClaim) -> Option<Interruption> {
+        let instance = claim.provider_id.as_deref().and_then(|id| self.instance(instance_id(id)));
+        let now = instance.filter(|_| claim.launch.is_some()).and_then(|found| found.interruption);
+        let at_risk = |told: &Interruption| told.kind == InterruptionKind::Rebalance;
+        match (claim.interruption, now) {
+            (Some(known), Some(new)) if at_risk(&known) && !at_risk(&new) => Some(new),
+            (Some(known), _) => Some(known),
+            (None, new) => new,
+        }
     }
 
     /// The pods bound to the node, by name.

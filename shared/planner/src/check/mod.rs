@@ -2,12 +2,15 @@
 //!
 //! Knows nothing of how plans are made and shares no code with `scheduling` or `packing`.
 
+mod disruptions;
 mod hosts;
 mod leaving;
 mod purchases;
 mod steps;
 mod topology;
 
+pub(crate) use disruptions::faults as faults_of_disruptions;
+pub(crate) use leaving::is_of;
 pub(crate) use steps::fault as fault_of_step;
 
 use hosts::{Host, hosts};
@@ -55,7 +58,9 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
     }
     topology::check(&hosts, &mut findings);
     purchases::check(snapshot, plan, &mut findings);
-    removals_are_empty(snapshot, plan, &mut findings);
+    for (node, problem) in disruptions::faults(snapshot, plan) {
+        findings.add(node, problem);
+    }
     steps::check(snapshot, plan, &mut findings);
     findings.0.sort();
     findings.0.dedup();
@@ -124,29 +129,6 @@ fn every_pod_that_waits_once(
         }
         if times != expected {
             findings.add(&pod.id, format!("is in the plan {times} times, expected {expected}"));
-        }
-    }
-}
-
-fn removals_are_empty(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
-    let targets = plan
-        .placements
-        .iter()
-        .map(|placement| &placement.node)
-        .collect::<std::collections::BTreeSet<_>>();
-    for removal in &plan.removals {
-        let busy =
-            |pod: &&Pod| pod.node_name.as_ref() == Some(&removal.node) && pod.is_reschedulable();
-        if let Some(pod) = snapshot.pods.iter().find(busy) {
-            findings.add(&removal.node, format!("is removed but still has {}", pod.id));
-        }
-        if targets.contains(&removal.node) {
-            findings.add(&removal.node, "is removed and given pods at once");
-        }
-        let ours =
-            snapshot.nodes.iter().any(|node| node.name == removal.node && node.pool().is_some());
-        if !ours {
-            findings.add(&removal.node, "is removed but is no node of a pool");
         }
     }
 }

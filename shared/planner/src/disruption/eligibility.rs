@@ -4,9 +4,9 @@ use crate::leaving::Leaving;
 use crate::view::View;
 use model::pool::ConsolidationPolicy;
 use model::snapshot::PodDisruptionBudget;
-use model::taints::{Effect, Taint, tolerates};
+use model::taints::{disrupted, tolerates};
 use model::{
-    DisruptionReason, Ineligible, Labels, Node, NodeClaim, NodePool, Pod, PodId, Timestamp, labels,
+    DisruptionReason, Ineligible, Labels, Node, NodeClaim, NodePool, Pod, PodId, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -174,13 +174,4 @@ fn rules(candidate: &Candidate<'_>, reason: DisruptionReason) -> Result<(), Inel
         return Err(Ineligible::Policy { pool: pool.name.clone() });
     }
     Ok(())
-}
-
-/// The taint of nodes that are being taken away.
-pub(crate) fn disrupted() -> Taint {
-    Taint {
-        key: labels::DISRUPTED_TAINT.to_owned(),
-        value: String::new(),
-        effect: Effect::NoSchedule,
-    }
 }

@@ -5,19 +5,27 @@
 
 mod budgets;
 mod consolidation;
+mod decide;
+mod drift;
 mod eligibility;
 mod emptiness;
+mod expiration;
+mod interrupted;
+mod methods;
+mod progress;
+mod repair;
+mod replacement;
+mod tell;
 
-pub(crate) use eligibility::disrupted;
+pub(crate) use decide::disrupt;
 pub(crate) use emptiness::busy;
 
 use crate::Options;
 use crate::leaving::Leaving;
 use crate::scheduling::{Scheduled, schedule};
 use crate::view::View;
-use budgets::Allowance;
-use eligibility::{Candidate, Eligibility};
-use model::{DisruptionReason, MicroUsdPerHour, Node, PlannedDisruption, Removal, Step, Timestamp};
+use eligibility::Candidate;
+use model::{DisruptionReason, MicroUsdPerHour, Node, Placement, Timestamp};
 
 /// What the methods of a turn look at.
 pub(crate) struct Turn<'v, 'a> {
@@ -47,9 +55,21 @@ pub(crate) struct Intention<'a> {
     pub(crate) nodes: Vec<Candidate<'a>>,
     /// The most that what is bought for their pods may cost together; `None` for whatever it costs.
     pub(crate) ceiling: Option<MicroUsdPerHour>,
+    /// What people are told while it is only proposed: where the pods would go, what would be bought, what that saves.
+    pub(crate) expected: Expected,
 }
 
-impl Intention<'_> {
+impl<'a> Intention<'a> {
+    /// The nodes alone.
+    pub(crate) fn nodes(&self) -> Vec<&'a Node> {
+        self.nodes.iter().map(|candidate| candidate.node).collect()
+    }
+
+    /// Whether the node is among them.
+    pub(crate) fn takes(&self, node: &Node) -> bool {
+        self.nodes.iter().any(|candidate| candidate.node.name == node.name)
+    }
+
     /// Names it on claims and launches. A claim is in one disruption at a time, so the first one's name tells them apart.
     pub(crate) fn id(&self) -> String {
         let first = self.nodes.first();
@@ -57,6 +77,15 @@ impl Intention<'_> {
             first.map_or("", |first| first.claim.map_or(&*first.node.name, |claim| &*claim.name));
         format!("{}-{name}", self.reason.as_str().to_lowercase())
     }
+}
+
+/// What an intention is expected to bring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// Where the pods would go: nodes, claims, or the words that stand for what would be bought.
+    pub(crate) moves: Vec<Placement>,
+    /// What it would save, in millionths of a dollar an hour.
+    pub(crate) saves: i64,
 }
 
 /// An intention that was marked on its claims and waits to be found right once more.
@@ -68,46 +97,4 @@ pub(crate) struct Proposal<'a> {
     pub(crate) since: Timestamp,
     /// Its nodes, by name.
     pub(crate) nodes: Vec<&'a Node>,
-}
-
-/// What a turn takes away, and where the pods go then.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Disruptions<'a> {
-    /// Places for all pods.
-    pub(crate) scheduled: Scheduled,
-    /// All that is on its way out once the plan is carried out.
-    pub(crate) leaving: Leaving<'a>,
-    /// What begins, goes on or ends.
-    pub(crate) told: Vec<PlannedDisruption>,
-    /// Nodes whose claims are deleted now.
-    pub(crate) removals: Vec<Removal>,
-    /// Marks and cordons.
-    pub(crate) steps: Vec<Step>,
-    /// When to look again.
-    pub(crate) wake_at: Option<Timestamp>,
-}
-
-impl Disruptions<'_> {
-    fn wake(&mut self, at: impl IntoIterator<Item = Timestamp>) {
-        self.wake_at = self.wake_at.into_iter().chain(at).min();
-    }
-}
-
-/// Decides what goes.
-pub(crate) fn disrupt<'a>(view: &View<'a>, options: &Options) -> Disruptions<'a> {
-    let leaving = Leaving::of(view);
-    let scheduled = schedule(view.snapshot, &leaving, options);
-    let mut found = Disruptions::default();
-    {
-        let placements = &scheduled.plan.placements;
-        let mut eligibility = Eligibility::new(view, &leaving, placements);
-        let mut allowance = Allowance::new(view, &leaving);
-        let busy = busy(view, &leaving, placements);
-        let empty = emptiness::emptiness(view, &busy, &mut eligibility, &mut allowance);
-        found.removals.extend(empty.removals);
-        let turn = Turn { view, leaving: &leaving, base: &scheduled, options };
-        consolidation::consolidation(&turn, &mut eligibility, &mut allowance, &[]);
-        found.wake(empty.due.into_iter().chain(allowance.opens_at));
-    }
-    Disruptions { scheduled, leaving, ..found }
 }

@@ -1,29 +1,34 @@
 //! Claims and nodes on their way out: cordoned, drained, their instance terminated, their finalizers taken off.
 
 use super::Lifecycle;
-use super::drain::{Drained, drain};
+use super::drain::{Drained, Haste, drain};
+use crate::interruption::{MARGIN_S, deadline, is_lost};
+use crate::leaving::is_taken;
+use crate::places::Places;
 use crate::view::{View, instance_id};
+use model::disruption::InterruptionKind;
 use model::node_class::InstanceState;
 use model::step::{DeleteReason, TerminateReason};
-use model::{Duration, Node, NodeClaim, Plan, Step, Timestamp, labels};
-use std::collections::BTreeSet;
+use model::{DisruptionReason, Duration, Node, NodeClaim, Plan, Removal, Step, Timestamp, labels};
+use std::collections::BTreeMap;
 
 /// Seconds until a draining node or a terminating instance is looked at again (karpenter core polls every 5 s).
 pub(super) const LOOK_AGAIN_S: i64 = 5;
+/// A drain takes at least so many seconds (karpenter core, `termination/controller.go`).
+const LEAST_DRAIN_S: i64 = 5;
+/// Pods of an expired node wait at most so many seconds for their new places.
+const PATIENCE_S: i64 = 600;
 
 /// Deletes the claims of nodes that the plan takes away. Nodes that are not Joiner's stay.
 pub(super) fn removals(view: &View<'_>, plan: &Plan, found: &mut Lifecycle) {
-    let removed = plan.removals.iter().map(|removal| &*removal.node).collect::<BTreeSet<_>>();
-    let nodes = view.snapshot.nodes.iter().filter(|node| removed.contains(&*node.name));
-    let claims = nodes.filter_map(|node| view.claim_of_node(node));
-    let mut names =
-        claims.filter(|claim| !claim.deleting).map(|claim| claim.name.clone()).collect::<Vec<_>>();
-    names.sort();
-    for claim in names {
-        found.steps.push(Step::Delete {
-            claim,
-            reason: DeleteReason::Disrupted(model::DisruptionReason::Empty),
-        });
+    let claim = |removal: &Removal| {
+        let claim = view.claim_of_node(view.node(&removal.node)?)?;
+        Some((claim, removal.reason))
+    };
+    let claims = plan.removals.iter().filter_map(claim).filter(|(claim, _)| !claim.deleting);
+    let claims = claims.map(|(claim, reason)| (claim.name.clone(), reason));
+    for (claim, reason) in claims.collect::<BTreeMap<_, _>>() {
+        found.steps.push(Step::Delete { claim, reason: DeleteReason::Disrupted(reason) });
         found.wake_after(view.snapshot, 1);
     }
 }
@@ -33,32 +38,50 @@ struct Ending<'a> {
     claim: Option<&'a NodeClaim>,
     node: Option<&'a Node>,
     instance: &'a str,
-    deadline: Option<Timestamp>,
+    haste: Haste,
 }
 
 /// Takes the next step of every claim that is being deleted, and of every node that is and has lost its claim.
-pub(super) fn ending(view: &View<'_>, found: &mut Lifecycle) {
+pub(super) fn ending(view: &View<'_>, places: &Places<'_>, found: &mut Lifecycle) {
     for claim in view.claims.iter().filter(|claim| claim.deleting) {
         let provider_id = claim.provider_id.as_deref().unwrap_or_default();
         let ending = Ending {
             claim: Some(claim),
             node: view.node_of_claim(claim),
             instance: instance_id(provider_id),
-            deadline: deadline(claim),
+            haste: haste(view, claim),
         };
-        step(view, &ending, found);
+        step(view, places, &ending, found);
     }
     let mut nodes =
         view.snapshot.nodes.iter().filter(|node| abandoned(view, node)).collect::<Vec<_>>();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     for node in nodes {
-        let instance = instance_id(&node.provider_id);
-        step(view, &Ending { claim: None, node: Some(node), instance, deadline: None }, found);
+        let (node, haste) = (Some(node), Haste::default());
+        let instance = node.map_or("", |node| instance_id(&node.provider_id));
+        step(view, places, &Ending { claim: None, node, instance, haste }, found);
     }
 }
 
-fn deadline(claim: &NodeClaim) -> Option<Timestamp> {
-    claim.deletion_at.zip(claim.termination_grace_period).map(|(at, grace)| at.plus(grace))
+/// How much time the claim's node has: its own grace period, what AWS leaves it, and none if it is of no use any more.
+fn haste(view: &View<'_>, claim: &NodeClaim) -> Haste {
+    let told = view.interruption(claim);
+    let by_aws = told.and_then(deadline).map(|end| end.plus(Duration(-MARGIN_S)));
+    let own = claim.deletion_at.zip(claim.termination_grace_period);
+    let own = own.map(|(at, grace)| at.plus(grace));
+    let reason = claim.disruption.as_ref().map(|begun| begun.reason);
+    let sick = reason == Some(DisruptionReason::Unhealthy);
+    let impaired = told.is_some_and(|told| told.kind == InterruptionKind::StatusImpaired);
+    let at_once = (sick || impaired).then_some(view.snapshot.now);
+    let patience = match (told.filter(|told| is_taken(*told)), reason) {
+        (Some(told), _) => (!is_lost(told)).then_some(Timestamp(i64::MAX)),
+        (None, Some(DisruptionReason::Expired)) => {
+            claim.deletion_at.map(|at| at.plus(Duration(PATIENCE_S)))
+        }
+        (None, _) => None,
+    };
+    let deadline = by_aws.into_iter().chain(own).chain(at_once).min();
+    Haste { deadline, patience, lost: at_once.is_some() }
 }
 
 /// A deleted node that only its finalizer keeps, whose instance carries a batch of Joiner's or is gone, and that has no claim.
@@ -70,13 +93,13 @@ fn abandoned(view: &View<'_>, node: &Node) -> bool {
     kept && ours && view.instances().is_some() && view.claim_of_instance(id).is_none()
 }
 
-fn step(view: &View<'_>, ending: &Ending<'_>, found: &mut Lifecycle) {
+fn step(view: &View<'_>, places: &Places<'_>, ending: &Ending<'_>, found: &mut Lifecycle) {
     // Without a word from AWS it is not known whether the instance still runs.
     if view.instances().is_none() {
         return;
     }
     let live = view.instance(ending.instance).is_some_and(model::Instance::is_live);
-    if live && !drained(view, ending, found) {
+    if live && !drained(view, places, ending, found) {
         return found.wake_after(view.snapshot, LOOK_AGAIN_S);
     }
     let state = view.instance(ending.instance).map(|instance| instance.state);
@@ -97,20 +120,32 @@ fn step(view: &View<'_>, ending: &Ending<'_>, found: &mut Lifecycle) {
 }
 
 /// Cordons and drains the node of a running instance; whether nothing is left to wait for.
-fn drained(view: &View<'_>, ending: &Ending<'_>, found: &mut Lifecycle) -> bool {
+fn drained(
+    view: &View<'_>,
+    places: &Places<'_>,
+    ending: &Ending<'_>,
+    found: &mut Lifecycle,
+) -> bool {
     let Some(node) = ending.node else { return true };
     if !node.taints.iter().any(|taint| taint.key == labels::DISRUPTED_TAINT) {
         found.steps.push(Step::Cordon { node: node.name.clone() });
     }
-    match drain(view, node, ending.deadline, found) {
-        Drained::Yes => volumes_gone(view, node, ending.deadline),
+    let haste = ending.haste;
+    match drain(view, node, haste, places, found) {
+        Drained::Yes => haste.lost || (settled(view, ending) && volumes_gone(view, node, haste)),
         Drained::Waiting => false,
     }
 }
 
+/// Whether a pod that was bound while the node was being cordoned would have been seen by now.
+fn settled(view: &View<'_>, ending: &Ending<'_>) -> bool {
+    let asked = ending.claim.and_then(|claim| claim.deletion_at);
+    asked.is_none_or(|at| view.snapshot.now.since(at).0 >= LEAST_DRAIN_S)
+}
+
 /// Whether the volumes of pods that have left are detached, or the deadline has come.
-fn volumes_gone(view: &View<'_>, node: &Node, deadline: Option<Timestamp>) -> bool {
-    let late = deadline.is_some_and(|deadline| view.snapshot.now >= deadline);
+fn volumes_gone(view: &View<'_>, node: &Node, haste: Haste) -> bool {
+    let late = haste.deadline.is_some_and(|deadline| view.snapshot.now >= deadline);
     let attached = view.snapshot.attached_volumes.get(&*node.name).map_or(0, Vec::len);
     let staying = view.pods_of_node(&node.name).iter().filter(|pod| !pod.is_terminal());
     let held = staying.map(|pod| pod.spec.volumes.len()).sum::<usize>();

@@ -11,6 +11,7 @@ mod orphans;
 mod tests;
 
 use crate::leaving::Leaving;
+use crate::places::Places;
 use crate::view::View;
 use model::{Duration, Plan, Snapshot, Step, Timestamp};
 
@@ -39,7 +40,8 @@ pub(crate) fn lifecycle(view: &View<'_>, leaving: &Leaving<'_>, plan: &Plan) -> 
     launching::launching(view, &mut found);
     joining::joining(view, &mut found);
     ending::removals(view, plan, &mut found);
-    ending::ending(view, &mut found);
+    let places = Places::new(view, &plan.placements, &plan.launches);
+    ending::ending(view, &places, &mut found);
     orphans::orphans(view, &mut found);
     marks::marks(view, leaving, plan, &mut found);
     found

@@ -239,8 +239,8 @@ fn an_ending_node_is_cordoned_drained_by_tiers_terminated_and_let_go() {
     let mut critical = pod("critical");
     critical.spec = Arc::new(PodSpec { priority: 2_000_000_000, ..PodSpec::default() });
     let all = vec![critical.clone(), daemon.clone(), pod("web")];
-    check(&with_pods(ending(1), all), &["cordon n", "evict n shop/web"]);
-    let mut world = ending(1);
+    check(&with_pods(ending(5), all), &["cordon n", "evict n shop/web"]);
+    let mut world = ending(5);
     world.nodes[0].taints = tainted(labels::DISRUPTED_TAINT);
     check(&with_pods(world.clone(), vec![critical.clone(), daemon]), &["evict n shop/daemon"]);
     check(&with_pods(world.clone(), vec![critical]), &["evict n shop/critical"]);
@@ -270,9 +270,9 @@ fn pods_that_must_not_be_disturbed_wait_for_the_deadline() {
     kept.spec = Arc::new(PodSpec { termination_grace_period_s: 30, ..PodSpec::default() });
     world.pods = vec![kept];
     check(&world, &[]);
-    world.node_claims[0].termination_grace_period = Some(Duration(130));
+    world.node_claims[0].termination_grace_period = Some(Duration(131));
     check(&world, &[]);
-    world.node_claims[0].termination_grace_period = Some(Duration(129));
+    world.node_claims[0].termination_grace_period = Some(Duration(130));
     check(&world, &["forceDelete shop/kept"]);
 }
 

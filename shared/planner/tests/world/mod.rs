@@ -17,22 +17,22 @@ use model::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub const START: i64 = 1_000_000;
+pub(crate) const START: i64 = 1_000_000;
 /// Seconds from a launch to a ready node.
 const JOINS_AFTER_S: i64 = 60;
 
-pub struct World {
-    pub snapshot: Snapshot,
+pub(crate) struct World {
+    pub(crate) snapshot: Snapshot,
     /// Nodes bought since the beginning.
-    pub bought: usize,
+    pub(crate) bought: usize,
     /// The instances terminated, in order.
-    pub terminated: Vec<String>,
+    pub(crate) terminated: Vec<String>,
     /// What was asked of the API server, in order: `12 evict shop/web-1`, with the seconds since the beginning.
-    pub log: Vec<String>,
+    pub(crate) log: Vec<String>,
     serial: usize,
 }
 
-pub fn instance_type(name: &str, cpu: i64, price: u64) -> InstanceType {
+pub(crate) fn instance_type(name: &str, cpu: i64, price: u64) -> InstanceType {
     let capacity = Resources::new().with(CPU, cpu * 1000).with(MEMORY, cpu << 32).with(PODS, 20);
     let offering = |zone: &str| Offering {
         zone: zone.to_owned(),
@@ -54,11 +54,11 @@ pub fn instance_type(name: &str, cpu: i64, price: u64) -> InstanceType {
     }
 }
 
-pub fn pool(name: &str) -> NodePool {
+pub(crate) fn pool(name: &str) -> NodePool {
     NodePool::new(name, ApiVersion::V1, "default", "all")
 }
 
-pub fn budget(nodes: &str, reasons: &[&str]) -> Budget {
+pub(crate) fn budget(nodes: &str, reasons: &[&str]) -> Budget {
     Budget {
         nodes: nodes.to_owned(),
         reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
@@ -70,7 +70,7 @@ pub fn budget(nodes: &str, reasons: &[&str]) -> Budget {
 
 impl World {
     /// An empty cluster with one pool, `default`, and types of 2 and 4 CPUs at $0.10 and $0.20 an hour.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let types = vec![instance_type("t2", 2, 100_000), instance_type("t4", 4, 200_000)];
         let snapshot = Snapshot {
             now: Timestamp(START),
@@ -83,29 +83,29 @@ impl World {
         Self { snapshot, bought: 0, terminated: Vec::new(), log: Vec::new(), serial: 0 }
     }
 
-    pub fn pool(&mut self) -> &mut NodePool {
+    pub(crate) fn pool(&mut self) -> &mut NodePool {
         &mut self.snapshot.node_pools[0]
     }
 
-    pub fn claim(&mut self, name: &str) -> &mut NodeClaim {
+    pub(crate) fn claim(&mut self, name: &str) -> &mut NodeClaim {
         self.snapshot.node_claims.iter_mut().find(|claim| &*claim.name == name).unwrap()
     }
 
-    pub fn instance(&mut self, id: &str) -> &mut Instance {
+    pub(crate) fn instance(&mut self, id: &str) -> &mut Instance {
         let all = self.snapshot.instances.as_mut().unwrap();
         all.iter_mut().find(|instance| instance.id == id).unwrap()
     }
 
-    pub fn node(&mut self, name: &str) -> &mut Node {
+    pub(crate) fn node(&mut self, name: &str) -> &mut Node {
         self.snapshot.nodes.iter_mut().find(|node| &*node.name == name).unwrap()
     }
 
-    pub fn pod(&mut self, name: &str) -> &mut Pod {
+    pub(crate) fn pod(&mut self, name: &str) -> &mut Pod {
         self.snapshot.pods.iter_mut().find(|pod| &*pod.id.name == name).unwrap()
     }
 
     /// A node of the pool `default` that is set up: claim `name`, node `name`, instance `i-name`.
-    pub fn add_node(&mut self, name: &str, kind: &str, age_s: i64) {
+    pub(crate) fn add_node(&mut self, name: &str, kind: &str, age_s: i64) {
         let created_at = Timestamp(self.snapshot.now.0 - age_s);
         let mut claim = self.claim_of(name, "default", kind, "z-a", "first", created_at);
         claim.progress = Progress { launched: true, registered: true, initialized: true };
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// A running pod of the replica set `web` with so many milli-CPUs.
-    pub fn add_pod(&mut self, name: &str, node: &str, cpu: i64) {
+    pub(crate) fn add_pod(&mut self, name: &str, node: &str, cpu: i64) {
         let requests = Resources::new().with(CPU, cpu).with(PODS, 1);
         let spec = PodSpec { requests, termination_grace_period_s: 30, ..PodSpec::default() };
         self.snapshot.pods.push(Pod {
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Lets so many seconds pass in steps, with a turn at the beginning of each.
-    pub fn run(&mut self, seconds: i64, step_s: i64) {
+    pub(crate) fn run(&mut self, seconds: i64, step_s: i64) {
         for _ in 0..seconds / step_s {
             self.turn();
             self.pass(step_s);
@@ -203,14 +203,14 @@ impl World {
     }
 
     /// One turn: the plan must be the same when made again, and free of violations.
-    pub fn turn(&mut self) -> Plan {
+    pub(crate) fn turn(&mut self) -> Plan {
         let plan = self.plan();
         self.carry_out(&plan);
         plan
     }
 
     /// What the planner would do now.
-    pub fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         let made = plan(&self.snapshot, &Options { steps: 300_000 });
         let again = plan(&self.snapshot, &Options { steps: 300_000 });
         assert_eq!(made, again, "the same snapshot gives the same plan");
@@ -223,7 +223,7 @@ impl World {
     }
 
     /// Does what the plan says.
-    pub fn carry_out(&mut self, plan: &Plan) {
+    pub(crate) fn carry_out(&mut self, plan: &Plan) {
         for launch in &plan.launches {
             self.launch(launch);
         }
@@ -343,7 +343,7 @@ impl World {
     }
 
     /// Time passes: pods end, instances go, nodes join, the kube-scheduler binds.
-    pub fn pass(&mut self, seconds: i64) {
+    pub(crate) fn pass(&mut self, seconds: i64) {
         self.snapshot.now = self.snapshot.now.plus(Duration(seconds));
         let now = self.snapshot.now;
         self.snapshot.pods.retain(|pod| pod.deletion_at.is_none_or(|at| at > now));
@@ -405,22 +405,22 @@ impl World {
     }
 
     /// The names of the nodes that are there.
-    pub fn nodes(&self) -> Vec<&str> {
+    pub(crate) fn nodes(&self) -> Vec<&str> {
         self.snapshot.nodes.iter().map(|node| &*node.name).collect()
     }
 
     /// The log's lines with these words.
-    pub fn told(&self, word: &str) -> Vec<&str> {
+    pub(crate) fn told(&self, word: &str) -> Vec<&str> {
         self.log.iter().map(String::as_str).filter(|line| line.contains(word)).collect()
     }
 
     /// Whether a pod waits for a node.
-    pub fn anything_waits(&self) -> bool {
+    pub(crate) fn anything_waits(&self) -> bool {
         self.snapshot.pods.iter().any(|pod| pod.node_name.is_none())
     }
 }
 
-pub fn disrupted() -> Taint {
+pub(crate) fn disrupted() -> Taint {
     Taint {
         key: labels::DISRUPTED_TAINT.to_owned(),
         value: String::new(),

@@ -1,0 +1,204 @@
+//! One turn's decisions about what goes, in their order.
+
+use super::budgets::Allowance;
+use super::eligibility::Eligibility;
+use super::methods::{self, Forced};
+use super::progress::{self, Begun, Verdict};
+use super::replacement::attempt;
+use super::{Intention, Turn, busy, consolidation, emptiness};
+use crate::Options;
+use crate::leaving::Leaving;
+use crate::places::Places;
+use crate::scheduling::{Scheduled, schedule};
+use crate::view::View;
+use model::disruption::Stage;
+use model::{Duration, PlannedDisruption, Removal, Step, Timestamp};
+use std::collections::BTreeSet;
+
+/// A proposal is looked at again after so many seconds before anything is touched (karpenter core, `validation.go`).
+const CONFIRM_AFTER_S: i64 = 15;
+/// Trials in one turn: each may show nodes that cannot go, whose share of the budgets others then get.
+const ROUNDS: usize = 4;
+
+/// What a turn takes away, and where the pods go then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disruptions<'a> {
+    /// Places for all pods.
+    pub(crate) scheduled: Scheduled,
+    /// All that is on its way out once the plan is carried out.
+    pub(crate) leaving: Leaving<'a>,
+    /// What begins, goes on or ends.
+    pub(crate) told: Vec<PlannedDisruption>,
+    /// Nodes whose claims are deleted now.
+    pub(crate) removals: Vec<Removal>,
+    /// Marks and cordons.
+    pub(crate) steps: Vec<Step>,
+    /// When to look again.
+    pub(crate) wake_at: Option<Timestamp>,
+}
+
+/// What the methods settled on, before it is written down.
+#[derive(Default)]
+pub(super) struct Settled<'a> {
+    /// What goes by force.
+    pub(super) forced: Vec<Forced<'a>>,
+    /// What has begun, and what becomes of it.
+    pub(super) begun: Vec<(Begun<'a>, Verdict)>,
+    /// What begins now.
+    pub(super) begins: Vec<Intention<'a>>,
+    /// Empty nodes.
+    pub(super) empty: Vec<Removal>,
+    /// What is proposed, whether its claims say so already, and until when it waits.
+    pub(super) proposed: Vec<(Intention<'a>, bool, Timestamp)>,
+    /// What was proposed and is right no more.
+    pub(super) withdrawn: Vec<Begun<'a>>,
+}
+
+/// Decides what goes.
+pub(crate) fn disrupt<'a>(view: &View<'a>, options: &Options) -> Disruptions<'a> {
+    let leaving = Leaving::of(view);
+    let (forced, due) = methods::forced(view, &leaving);
+    let mut settled = Settled { forced, ..Settled::default() };
+    let mut found = settle(view, &mut settled, options);
+    found.wake(due.into_iter().chain(methods::next_expiry(view)));
+    let mut allowance = Allowance::new(view, &found.leaving);
+    settled.begins = found.replace(view, &mut allowance, options);
+    settled.empty = found.empty(view, &mut allowance);
+    found.consolidate(view, &mut allowance, &mut settled, options);
+    found.wake(allowance.opens_at);
+    found.write(view, settled);
+    found
+}
+
+/// Where pods go with what leaves already, and what becomes of the disruptions that have begun.
+fn settle<'a>(view: &View<'a>, settled: &mut Settled<'a>, options: &Options) -> Disruptions<'a> {
+    let begun = progress::begun(view, Stage::Committed);
+    settled.begun = begun.into_iter().map(|begun| (begun, Verdict::Waits)).collect();
+    loop {
+        let off = settled.begun.iter().filter(|(_, verdict)| *verdict == Verdict::CalledOff);
+        let staying = off.flat_map(|(begun, _)| begun.nodes.iter().copied()).collect::<Vec<_>>();
+        let forced = settled.forced.iter().map(|own| own.node);
+        let leaving = Leaving::but_for(view, &staying).with(forced);
+        let scheduled = schedule(view.snapshot, &leaving, options);
+        let plan = &scheduled.plan;
+        let places = Places::new(view, &plan.placements, &plan.launches);
+        let mut changed = false;
+        let going = |(_, verdict): &&mut (Begun<'_>, Verdict)| *verdict != Verdict::CalledOff;
+        for (begun, verdict) in settled.begun.iter_mut().filter(going) {
+            *verdict = begun.verdict(view, &leaving, &places);
+            changed |= *verdict == Verdict::CalledOff;
+        }
+        if !changed {
+            return Disruptions { scheduled, leaving, ..Disruptions::default() };
+        }
+    }
+}
+
+impl<'a> Disruptions<'a> {
+    /// Looks again then, if not before.
+    pub(super) fn wake(&mut self, at: impl IntoIterator<Item = Timestamp>) {
+        self.wake_at = self.wake_at.into_iter().chain(at).min();
+    }
+
+    /// Finds the nodes to replace, and places for their pods.
+    fn replace(
+        &mut self,
+        view: &View<'a>,
+        allowance: &mut Allowance<'a>,
+        options: &Options,
+    ) -> Vec<Intention<'a>> {
+        let mut refused = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let mut left = allowance.clone();
+            let placements = &self.scheduled.plan.placements;
+            let mut eligibility = Eligibility::new(view, &self.leaving, placements);
+            let wanted = methods::graceful(view, &mut eligibility, &mut left, &refused);
+            allowance.opens_at = left.opens_at;
+            if wanted.is_empty() {
+                break;
+            }
+            let trial = attempt(view, &self.leaving, &self.scheduled, &wanted, options);
+            if trial.refused.is_empty() {
+                *allowance = left;
+                (self.leaving, self.scheduled) = (trial.leaving, trial.scheduled);
+                return wanted;
+            }
+            let nodes = trial.refused.iter().flat_map(|(at, _)| &wanted[*at].nodes);
+            refused.extend(nodes.map(|candidate| &*candidate.node.name));
+        }
+        Vec::new()
+    }
+
+    /// Finds empty nodes, which take no pods from here on.
+    fn empty(&mut self, view: &View<'a>, allowance: &mut Allowance<'a>) -> Vec<Removal> {
+        let placements = &self.scheduled.plan.placements;
+        let mut eligibility = Eligibility::new(view, &self.leaving, placements);
+        let busy = busy(view, &self.leaving, placements);
+        let empty = emptiness::emptiness(view, &busy, &mut eligibility, allowance);
+        self.wake(empty.due);
+        let nodes = empty.removals.iter().filter_map(|removal| view.node(&removal.node));
+        self.leaving = self.leaving.with(nodes);
+        empty.removals
+    }
+
+    /// Proposes, confirms and withdraws what consolidation wants.
+    fn consolidate(
+        &mut self,
+        view: &View<'a>,
+        allowance: &mut Allowance<'a>,
+        settled: &mut Settled<'a>,
+        options: &Options,
+    ) {
+        let known = progress::begun(view, Stage::Proposed);
+        let proposals = known.iter().map(Begun::proposal).collect::<Vec<_>>();
+        let placements = &self.scheduled.plan.placements;
+        let mut eligibility = Eligibility::new(view, &self.leaving, placements);
+        let turn = Turn { view, leaving: &self.leaving, base: &self.scheduled, options };
+        let wanted = consolidation::consolidation(&turn, &mut eligibility, allowance, &proposals);
+        let now = view.snapshot.now;
+        let (mut confirmed, mut found_again) = (Vec::new(), BTreeSet::new());
+        for intention in wanted {
+            let old = known.iter().find(|own| own.is(&intention));
+            found_again.extend(old.map(|old| old.id));
+            let since = old.map_or(now, |old| old.since);
+            let ripe = since.plus(Duration(CONFIRM_AFTER_S));
+            if old.is_some() && ripe <= now {
+                confirmed.push(intention);
+            } else {
+                settled.proposed.push((intention, old.is_some(), ripe));
+            }
+        }
+        let kept = self.confirm(view, confirmed, options);
+        found_again.retain(|id| kept.iter().any(|own| own.id() == **id) || !ripe(&known, id, now));
+        settled.withdrawn = known;
+        settled.withdrawn.retain(|own| !found_again.contains(own.id));
+        settled.begins.extend(kept);
+    }
+
+    /// Places for the pods of what was found right twice; returns what can still be carried out.
+    fn confirm(
+        &mut self,
+        view: &View<'a>,
+        mut wanted: Vec<Intention<'a>>,
+        options: &Options,
+    ) -> Vec<Intention<'a>> {
+        for _ in 0..ROUNDS {
+            if wanted.is_empty() {
+                break;
+            }
+            let trial = attempt(view, &self.leaving, &self.scheduled, &wanted, options);
+            if trial.refused.is_empty() {
+                (self.leaving, self.scheduled) = (trial.leaving, trial.scheduled);
+                return wanted;
+            }
+            let refused = trial.refused.iter().map(|(at, _)| *at).collect::<BTreeSet<_>>();
+            refused.into_iter().rev().for_each(|at| drop(wanted.remove(at)));
+        }
+        Vec::new()
+    }
+}
+
+fn ripe(known: &[Begun<'_>], id: &str, now: Timestamp) -> bool {
+    let found = known.iter().find(|own| own.id == id);
+    found.is_some_and(|own| own.since.plus(Duration(CONFIRM_AFTER_S)) <= now)
+}

@@ -1,0 +1,99 @@
+//! Disruptions that have begun: whether their replacements have come, are late or are lost.
+
+use super::{Intention, Proposal};
+use crate::leaving::{Leaving, leaves_anyway};
+use crate::places::{Place, Places};
+use crate::view::View;
+use model::disruption::Stage;
+use model::{DisruptionReason, Duration, Node, NodeClaim, Pod, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A replacement that has not come after this many seconds is given up (karpenter core waits 10 minutes and more).
+const GIVE_UP_AFTER_S: i64 = 600;
+
+/// A disruption that is written on claims.
+#[derive(Clone, Debug)]
+pub(super) struct Begun<'a> {
+    pub(super) id: &'a str,
+    pub(super) reason: DisruptionReason,
+    /// When its last claim reached this stage.
+    pub(super) since: Timestamp,
+    pub(super) claims: Vec<&'a NodeClaim>,
+    /// Their nodes, as far as they are there.
+    pub(super) nodes: Vec<&'a Node>,
+}
+
+/// What comes next for a disruption whose replacements were bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All pods have a place on ready nodes: its nodes go.
+    Ready,
+    /// Its replacements are on their way.
+    Waits,
+    /// A replacement is lost or late, or a pod must not be disturbed any more: its nodes stay.
+    CalledOff,
+}
+
+/// The disruptions of this stage, by id. Claims that leave anyway need no care.
+pub(super) fn begun<'a>(view: &View<'a>, stage: Stage) -> Vec<Begun<'a>> {
+    let mut all: BTreeMap<&str, Begun<'_>> = BTreeMap::new();
+    for claim in view.claims.iter().filter(|claim| !leaves_anyway(view, claim)) {
+        let Some(told) = claim.disruption.as_ref().filter(|told| told.stage == stage) else {
+            continue;
+        };
+        let (id, reason, since) = (told.id.as_str(), told.reason, told.since);
+        let empty = Begun { id, reason, since, claims: Vec::new(), nodes: Vec::new() };
+        let of_id = all.entry(id).or_insert(empty);
+        of_id.since = of_id.since.max(since);
+        of_id.claims.push(claim);
+        of_id.nodes.extend(view.node_of_claim(claim));
+    }
+    all.into_values().collect()
+}
+
+impl<'a> Begun<'a> {
+    /// The pods that must find another place.
+    pub(super) fn pods(&self, view: &View<'a>, leaving: &Leaving<'_>) -> Vec<&'a Pod> {
+        moving(view, leaving, &self.nodes)
+    }
+
+    /// As consolidation is told of it.
+    pub(super) fn proposal(&self) -> Proposal<'a> {
+        Proposal { id: self.id.to_owned(), since: self.since, nodes: self.nodes.clone() }
+    }
+
+    /// Whether the intention is this one, found again.
+    pub(super) fn is(&self, intention: &Intention<'_>) -> bool {
+        let own = self.nodes.iter().map(|node| &node.name).collect::<BTreeSet<_>>();
+        let new = intention.nodes.iter().map(|candidate| &candidate.node.name);
+        self.reason == intention.reason && own == new.collect::<BTreeSet<_>>()
+    }
+
+    pub(super) fn verdict(
+        &self,
+        view: &View<'a>,
+        leaving: &Leaving<'_>,
+        places: &Places<'_>,
+    ) -> Verdict {
+        let pods = self.pods(view, leaving);
+        let forced = self.reason == DisruptionReason::Drifted
+            && self.claims.iter().all(|claim| claim.termination_grace_period.is_some());
+        if !forced && pods.iter().any(|pod| pod.do_not_disrupt) {
+            return Verdict::CalledOff;
+        }
+        let ready = |place: Option<Place>| place == Some(Place::Ready);
+        let coming = |place: Option<Place>| ready(place) || place == Some(Place::Coming);
+        if pods.iter().all(|pod| ready(places.of(&pod.id))) {
+            return Verdict::Ready;
+        }
+        let late = view.snapshot.now.since(self.since) >= Duration(GIVE_UP_AFTER_S);
+        let bought = pods.iter().all(|pod| coming(places.of(&pod.id)));
+        if bought && !late { Verdict::Waits } else { Verdict::CalledOff }
+    }
+}
+
+/// The pods on these nodes that must find another place, by name.
+pub(super) fn moving<'a>(view: &View<'a>, leaving: &Leaving<'_>, nodes: &[&Node]) -> Vec<&'a Pod> {
+    let on_them = nodes.iter().flat_map(|node| view.pods_of_node(&node.name)).copied();
+    on_them.filter(|pod| leaving.moves(pod)).collect()
+}
