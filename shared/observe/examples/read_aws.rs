@@ -97,7 +97,15 @@ async fn read(
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() as i64);
     let started = Instant::now();
     let cluster = reader.cluster(name, now).await?;
-    let ask = Ask { now, cluster: &cluster, classes, refresh_market: true, isolated_vpc: false };
+    let ask = Ask {
+        now,
+        cluster: &cluster,
+        classes,
+        refresh_market: true,
+        isolated_vpc: false,
+        has_instances: true,
+        has_spot: true,
+    };
     let reading = reader.read(&ask, memory).await?;
     let elapsed = started.elapsed();
     let bytes = BYTES.swap(0, Ordering::Relaxed);

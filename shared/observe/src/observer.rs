@@ -7,7 +7,7 @@ use crate::cluster::{ClusterReadError, ClusterReader, ClusterReading, ConfigMapN
 use crate::{DumpFinding, DumpOptions, Severity, live};
 use model::node_class::{ClusterFacts, KubeletSettings, ResolvedNodeClass};
 use model::pool::ApiVersion;
-use model::{NodeClassSpec, Snapshot, Timestamp};
+use model::{CapacityType, NodeClaim, NodeClassSpec, Snapshot, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,12 +125,16 @@ impl Observer {
         let cluster = self.cloud.cluster(&self.sources.cluster_name, now).await?;
         let specs = specs(&reading.classes);
         let mut facts = self.facts.take().unwrap_or_default();
+        let claims = &reading.collection.snapshot.node_claims;
+        let launched = || claims.iter().filter(|claim| claim.provider_id.is_some());
         let ask = Ask {
             now,
             cluster: &cluster,
             classes: &specs,
             refresh_market: false,
             isolated_vpc: self.sources.isolated_vpc,
+            has_instances: launched().next().is_some(),
+            has_spot: launched().any(is_spot),
         };
         let cloud = self.cloud.read(&ask, &mut facts).await;
         let facts_to_keep = self.facts_to_keep(&facts, now);
@@ -274,6 +278,10 @@ fn problem_of_spec(objects: &[Value], kinds: &[&str], name: &str) -> Option<Stri
         api::Object::NodePool(pool) => pool.problem,
         api::Object::NodeClaim(_) => None,
     })
+}
+
+fn is_spot(claim: &NodeClaim) -> bool {
+    claim.capacity_type == Some(CapacityType::Spot)
 }
 
 fn specs(objects: &[Value]) -> Vec<Arc<NodeClassSpec>> {

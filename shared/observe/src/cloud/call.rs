@@ -25,6 +25,10 @@ const fn ec2(action: &'static str) -> Call {
 
 /// Instances by the cluster's tag; made every turn.
 pub const DESCRIBE_INSTANCES: Call = ec2("DescribeInstances");
+/// Scheduled events and failing checks of instances.
+pub const DESCRIBE_INSTANCE_STATUS: Call = ec2("DescribeInstanceStatus");
+/// Spot requests whose instances are about to be taken back.
+pub const DESCRIBE_SPOT_INSTANCE_REQUESTS: Call = ec2("DescribeSpotInstanceRequests");
 /// Subnets of classes.
 pub const DESCRIBE_SUBNETS: Call = ec2("DescribeSubnets");
 /// Security groups of classes.
@@ -51,14 +55,16 @@ pub const DESCRIBE_CLUSTER: Call =
     Call { service: "eks", action: "DescribeCluster", resource: "cluster/{}" };
 
 /// Every call that this crate makes, by service and action: the read policy must allow them all.
-pub const CALLS: [Call; 12] = [
+pub const CALLS: [Call; 14] = [
     DESCRIBE_AVAILABILITY_ZONES,
     DESCRIBE_CAPACITY_RESERVATIONS,
     DESCRIBE_IMAGES,
+    DESCRIBE_INSTANCE_STATUS,
     DESCRIBE_INSTANCE_TYPE_OFFERINGS,
     DESCRIBE_INSTANCE_TYPES,
     DESCRIBE_INSTANCES,
     DESCRIBE_SECURITY_GROUPS,
+    DESCRIBE_SPOT_INSTANCE_REQUESTS,
     DESCRIBE_SPOT_PRICE_HISTORY,
     DESCRIBE_SUBNETS,
     DESCRIBE_CLUSTER,

@@ -18,6 +18,7 @@ mod facts;
 mod gate;
 mod images;
 mod instances;
+mod interruptions;
 mod market;
 mod network;
 mod reservations;
@@ -39,6 +40,7 @@ use catalog::{Catalog, Current};
 use classes::ClassFailures;
 use clients::Clients;
 use facts::ClassFacts;
+use interruptions::Interruptions;
 use market::ReadTimes;
 use model::{ClusterFacts, Instance, NodeClassSpec, ResolvedNodeClass, Timestamp};
 use selectors::Term;
@@ -62,6 +64,10 @@ pub struct Ask<'a> {
     pub refresh_market: bool,
     /// Whether the price list cannot be reached (Karpenter's `ISOLATED_VPC`).
     pub isolated_vpc: bool,
+    /// Whether the cluster has instances of Joiner's, whose status is asked for.
+    pub has_instances: bool,
+    /// Whether some of them are spot instances.
+    pub has_spot: bool,
 }
 
 /// What was read.
@@ -97,13 +103,20 @@ pub struct CloudReader {
     base: Arc<Catalog>,
     current: Option<(ReadTimes, Arc<Catalog>)>,
     clusters: BTreeMap<String, Dated<ClusterFacts>>,
+    interruptions: Interruptions,
 }
 
 impl CloudReader {
     /// A reader with these credentials and region, over that catalog (the embedded one, or a file's).
     pub fn new(config: &SdkConfig, base: Catalog) -> Self {
         let base = Arc::new(base);
-        Self { clients: Clients::new(config), base, current: None, clusters: BTreeMap::new() }
+        Self {
+            clients: Clients::new(config),
+            base,
+            current: None,
+            clusters: BTreeMap::new(),
+            interruptions: Interruptions::default(),
+        }
     }
 
     /// What EKS knows of the cluster of that name: read every five minutes. If that fails, what was read last.
@@ -139,17 +152,21 @@ impl CloudReader {
         memory: &mut Facts,
     ) -> Result<CloudReading, CloudReadError> {
         let Facts { classes: class_facts, market } = memory;
-        let (instances, failures, mut stale) = futures::join!(
+        let (instances, failures, mut stale, not_told) = futures::join!(
             instances::read(&self.clients, &ask.cluster.name),
             read_classes(&self.clients, ask, class_facts),
             market::refresh(&self.clients, market, &self.base, ask),
+            self.interruptions.refresh(&self.clients, ask),
         );
+        let mut instances = instances?;
+        self.interruptions.apply(&mut instances);
+        stale.extend(not_told);
         stale.extend(stale_classes(class_facts, &failures, ask.now));
         let resolve = |spec| classes::resolve(spec, class_facts, &failures, ask.cluster, ask.now);
         let classes = ask.classes.iter().map(resolve).collect();
         images::forget_gone(&mut class_facts.images, ask.classes, &ask.cluster.version);
         Ok(CloudReading {
-            instances: instances?,
+            instances,
             classes,
             catalog: self.catalog(memory),
             stale,
@@ -166,7 +183,15 @@ impl CloudReader {
         memory: &mut Facts,
     ) -> bool {
         let before = memory.market.read_times();
-        let ask = Ask { now, cluster, classes: &[], refresh_market: true, isolated_vpc };
+        let ask = Ask {
+            now,
+            cluster,
+            classes: &[],
+            refresh_market: true,
+            isolated_vpc,
+            has_instances: false,
+            has_spot: false,
+        };
         market::refresh(&self.clients, &mut memory.market, &self.base, &ask).await;
         memory.market.read_times() != before
     }

@@ -89,6 +89,8 @@ async fn read(
         classes: &[],
         refresh_market: refresh,
         isolated_vpc: isolated,
+        has_instances: false,
+        has_spot: false,
     };
     reader.read(&ask, memory).await.unwrap()
 }

@@ -3,6 +3,7 @@
 mod classes;
 mod failures;
 mod images;
+mod interruptions;
 mod market;
 mod wire;
 

@@ -124,6 +124,8 @@ impl Wire {
             classes: &classes,
             refresh_market: false,
             isolated_vpc: false,
+            has_instances: false,
+            has_spot: false,
         };
         self.reader().read(&ask, memory).await
     }
