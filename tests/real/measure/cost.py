@@ -10,9 +10,6 @@ from .tables import table
 TEMPLATE = Path(__file__).resolve().parents[3] / "infra" / "template.yaml"
 MEMORY_MB = [256, 512, 1024, 1769]
 TARGET_USD = 1.50
-# A function needs room: no more than this share of its memory at the size of the model cluster.
-FULL = 0.75
-TARGET_P50_MS = 300
 
 
 @dataclass
@@ -20,6 +17,7 @@ class Work:
     """One kind of invocation, with one processor: on it, waiting on this machine, and waiting for AWS beside that."""
 
     name: str
+    function: str
     count: float
     cpu_s: float
     wait_s: float
@@ -29,7 +27,8 @@ class Work:
         # Joiner computes on one thread at a time; more than one processor would change nothing.
         return self.cpu_s * max(1.0, prices.LAMBDA_VCPU_MB / memory_mb) + self.wait_s + self.aws_s
 
-    def gb_s(self, memory_mb: int) -> float:
+    def gb_s(self, memory: dict[str, int]) -> float:
+        memory_mb = memory[self.function]
         return self.count * self.seconds(memory_mb) * memory_mb / 1024
 
 
@@ -40,22 +39,27 @@ def measure(options) -> dict:
     wakes = episode.measure(options)
     works = invocations(known, wakes)
     template = TEMPLATE.read_text()
+    configured = memories(template)
+    each = {f"{memory} MB": dict.fromkeys(configured, memory) for memory in MEMORY_MB} | {"the template": configured}
     result = {
         "invocations_of_a_burst": wakes,
         "works": [vars(work) | {"seconds": {memory: work.seconds(memory) for memory in MEMORY_MB}} for work in works],
-        "totals": {
-            architecture: {memory: sum(core(works, known, wakes, memory, architecture).values()) for memory in MEMORY_MB}
+        "configured_mb": configured,
+        "dollars": {
+            architecture: {name: core(works, known, wakes, memory, architecture) for name, memory in each.items()}
             for architecture in prices.LAMBDA_GB_S
         },
-        "latency_p50_ms": {memory: latency_ms(known, memory) for memory in MEMORY_MB},
+        "latency_p50_ms": {name: latency_ms(known, memory["on-pending-pods"]) for name, memory in each.items()},
+        "lines": lines(works, known, template),
     }
-    peak = known["latency"]["figures"]["peak_mib"]["max"]
-    fits = [m for m in MEMORY_MB if peak < m * FULL and result["latency_p50_ms"][m] < TARGET_P50_MS]
-    configured = int(re.search(r"MemoryMb:[\s\S]*?Default: (\d+)", template)[1])
-    recommended = fits[0] if fits else configured
-    result |= {"fits_mb": fits, "recommended_mb": recommended, "configured_mb": configured, "lines": lines(works, known, template, configured)}
-    show(result, works, known, template)
+    show(result, works)
     return result
+
+
+def memories(template: str) -> dict[str, int]:
+    """What each function gets by the template's defaults."""
+    default = {name: int(mb) for name, mb in re.findall(r"^  (\w*MemoryMb):[\s\S]*?Default: (\d+)", template, re.MULTILINE)}
+    return dict.fromkeys(episode.FUNCTIONS, default["MemoryMb"]) | {"on-pending-pods": default["PendingPodsMemoryMb"]}
 
 
 def invocations(known: dict, wakes: dict) -> list[Work]:
@@ -65,26 +69,29 @@ def invocations(known: dict, wakes: dict) -> list[Work]:
     start_s = known["cold"]["on-pending-pods"]["p50_ms"] / 1000 + prices.SANDBOX_START_S
     fleet_s = prices.CREATE_FLEET_S - prices.AWS_ROUND_TRIP_S
 
-    def work(name: str, count: float, facts: dict, aws_s: float) -> Work:
+    def work(name: str, function: str, count: float, facts: dict, aws_s: float) -> Work:
         cpu_s = facts["cpu_ms"] / 1000
-        return Work(name, count, cpu_s, max(0.0, facts["wall_ms"] / 1000 - cpu_s), aws_s)
+        return Work(name, function, count, cpu_s, max(0.0, facts["wall_ms"] / 1000 - cpu_s), aws_s)
 
     idle_s = trips["idle_turn"] * prices.AWS_ROUND_TRIP_S
     acting_s = trips["acting_turn"] * prices.AWS_ROUND_TRIP_S + fleet_s
     # A cold one also asks for the cluster, what classes name, and images, in three rounds.
     cold_s = acting_s + 3 * prices.AWS_ROUND_TRIP_S + start_s
-    followed = sum(wakes["up"].values()) - 1 + sum(wakes["down"].values())
+    waked = {name: sum(count for part in ("up", "down") for each, count in wakes[part].items() if each.startswith(name)) for name in episode.FUNCTIONS}
     events = prices.EVENTS_A_DAY * prices.DAYS
     own, foreign = latency["events"]["own"], latency["events"]["foreign"]
     cold, cold_share = latency["cold"], prices.COLD_BURSTS
+    warm = {name: middle[name] for name in ("cpu_ms", "wall_ms")}
+    pending, schedule, interruption = "on-pending-pods", "on-schedule", "on-interruption"
     return [
-        work("ticks of the minute", prices.TICKS, latency["idle"], idle_s),
-        work("bursts, cold", prices.BURSTS * cold_share, cold, cold_s),
-        work("bursts, warm", prices.BURSTS * (1 - cold_share), {name: middle[name] for name in ("cpu_ms", "wall_ms")}, acting_s),
+        work("ticks of the minute", schedule, prices.TICKS, latency["idle"], idle_s),
+        work("bursts, cold", pending, prices.BURSTS * cold_share, cold, cold_s),
+        work("bursts, warm", pending, prices.BURSTS * (1 - cold_share), warm, acting_s),
         # Registering, tainting, ending: about what an idle turn does, and a call of AWS each.
-        work("follow-ups and changes of nodes", prices.BURSTS * followed, latency["idle"], idle_s + prices.AWS_ROUND_TRIP_S),
-        work("events of own instances", events * prices.OWN_EVENTS, own, idle_s),
-        work("events of others' instances", events * (1 - prices.OWN_EVENTS), foreign, 0),
+        work("changes of nodes", pending, prices.BURSTS * (waked[pending] - 1), latency["idle"], idle_s + prices.AWS_ROUND_TRIP_S),
+        work("follow-ups", schedule, prices.BURSTS * waked[schedule], latency["idle"], idle_s + prices.AWS_ROUND_TRIP_S),
+        work("events of own instances", interruption, events * prices.OWN_EVENTS, own, idle_s),
+        work("events of others' instances", interruption, events * (1 - prices.OWN_EVENTS), foreign, 0),
     ]
 
 
@@ -95,7 +102,7 @@ def latency_ms(known: dict, memory_mb: int) -> float:
     return figures["last_ms"]["p50"] + cpu * (max(1.0, prices.LAMBDA_VCPU_MB / memory_mb) - 1)
 
 
-def core(works: list[Work], known: dict, wakes: dict, memory_mb: int, architecture: str) -> dict[str, float]:
+def core(works: list[Work], known: dict, wakes: dict, memory: dict[str, int], architecture: str) -> dict[str, float]:
     """Functions, queues, bus and bucket: what the target is about."""
     count = sum(work.count for work in works)
     knocks = prices.BURSTS * sum(each for part in ("up", "down") for name, each in wakes[part].items() if name.startswith("on-pending-pods"))
@@ -103,24 +110,24 @@ def core(works: list[Work], known: dict, wakes: dict, memory_mb: int, architectu
     messages = 3 * count
     acting = prices.BURSTS * wakes["kept_turns"]
     kept_gb = acting * known["latency"]["kept_turn_bytes"] / 1e9 * 14 / prices.DAYS
-    polls = prices.POLLERS * prices.HOURS * 3600 / prices.LONG_POLL_S * prices.SQS_REQUEST
     return {
         "Lambda: requests": count * prices.LAMBDA_REQUEST,
-        "Lambda: GB-seconds": sum(work.gb_s(memory_mb) for work in works) * prices.LAMBDA_GB_S[architecture],
+        "Lambda: GB-seconds": sum(work.gb_s(memory) for work in works) * prices.LAMBDA_GB_S[architecture],
         "SQS: messages": messages * prices.SQS_REQUEST,
-        "SQS: polling of pending-pods": polls,
-        "SQS: polling of interruption": polls,
-        "SQS: polling of schedule": polls,
         "EventBridge: knocks": knocks * prices.EVENTBRIDGE_EVENT,
         "EventBridge: Scheduler": prices.TICKS * prices.SCHEDULER_CALL,
         "S3: turns that acted": acting * prices.S3_PUT + kept_gb * prices.S3_GB_MONTH,
     }
 
 
-def lines(works: list[Work], known: dict, template: str, memory_mb: int) -> dict[str, float]:
+def lines(works: list[Work], known: dict, template: str) -> dict[str, float]:
     """What else is paid for, whoever's it is."""
     logs_gb = sum(work.count for work in works) * known["latency"]["log_bytes"] / 1e9
+    polls = prices.POLLERS * prices.HOURS * 3600 / prices.LONG_POLL_S * prices.SQS_REQUEST
     return {
+        "SQS: polling of pending-pods, pods or none": polls,
+        "SQS: polling of interruption": polls,
+        "SQS: polling of schedule": polls,
         "logs": logs_gb * (prices.LOGS_GB + prices.LOGS_GB_MONTH * 14 / prices.DAYS),
         "metrics (10 custom)": 10 * prices.METRIC,
         f"alarms ({template.count('AWS::CloudWatch::Alarm')} in the template)": template.count("AWS::CloudWatch::Alarm") * prices.ALARM,
@@ -134,28 +141,18 @@ def lines(works: list[Work], known: dict, template: str, memory_mb: int) -> dict
     }
 
 
-def show(result: dict, works: list[Work], known: dict, template: str) -> None:
-    configured = result["configured_mb"]
+def show(result: dict, works: list[Work]) -> None:
     print(f"\n  Invocations of a burst of {episode.PODS} pods, beside the ticks: {result['invocations_of_a_burst']}")
-    rows = [[work.name, round(work.count), work.cpu_s, work.wait_s, work.aws_s, *(work.seconds(m) for m in MEMORY_MB)] for work in works]
-    head = ["seconds of an invocation", "a month", "processor", "waits here", "AWS", *(f"at {m} MB" for m in MEMORY_MB)]
+    rows = [[work.name, work.function, round(work.count), work.cpu_s, work.wait_s, work.aws_s, *(work.seconds(m) for m in MEMORY_MB)] for work in works]
+    head = ["seconds of an invocation", "of", "a month", "processor", "waits here", "AWS", *(f"at {m} MB" for m in MEMORY_MB)]
     table("Cost: what runs in a month of the model cluster", head, rows)
-    rows = []
-    for memory in MEMORY_MB:
-        totals = [result["totals"][architecture][memory] for architecture in ("arm64", "x86_64")]
-        rows.append([f"{memory} MB", *totals, result["latency_p50_ms"][memory]])
-    table("Functions, SQS, EventBridge and S3, dollars a month", ["", "arm64", "x86_64", "p50 to CreateFleet, ms"], rows)
-    why = "the least that holds the model cluster and the target of latency" if result["fits_mb"] else "none holds the target of latency"
-    print(f"  Recommended: {result['recommended_mb']} MB, {why}")
-    for architecture in prices.LAMBDA_GB_S:
-        each = core(works, known, result["invocations_of_a_burst"], result["recommended_mb"], architecture)
-        before = core(works, known, result["invocations_of_a_burst"], configured, architecture)
-        rows = [[name, each[name], before[name]] for name in each]
-        rows.append(["together", sum(each.values()), sum(before.values())])
-        if architecture == "arm64":
-            rows += [[name, value, value] for name, value in result["lines"].items()]
-        head = ["", f"at {result['recommended_mb']} MB", f"at {configured} MB (template)"]
-        table(f"Dollars a month, {architecture}, without the free tier", head, rows)
-    worst = max(result["totals"][architecture][result["recommended_mb"]] for architecture in prices.LAMBDA_GB_S)
+    memory = ", ".join(f"{name} {mb} MB" for name, mb in result["configured_mb"].items())
+    for architecture, each in result["dollars"].items():
+        rows = [[name, *(dollars[name] for dollars in each.values())] for name in each["the template"]]
+        rows.append(["together", *(sum(dollars.values()) for dollars in each.values())])
+        rows.append(["p50 to CreateFleet, ms", *result["latency_p50_ms"].values()])
+        table(f"Dollars a month, {architecture}, without the free tier ({memory})", ["", *each], rows)
+    table("Beside that, dollars a month", ["", ""], [[name, value] for name, value in result["lines"].items()])
+    worst = max(sum(each["the template"].values()) for each in result["dollars"].values())
     print(f"  Target: functions, SQS, EventBridge and S3 < ${TARGET_USD:.2f}: ${worst:.2f}, {'held' if worst < TARGET_USD else 'MISSED'}")
     print(f"  A queue is polled {prices.POLLERS} x {prices.HOURS} h x 3,600 s / {prices.LONG_POLL_S} s times a month, messages or none.")
