@@ -1,6 +1,6 @@
 //! What the check refuses is given up, and the rest of the plan is kept.
 
-use crate::check::{Violation, check, fault_of_step, faults_of_disruptions, is_of};
+use crate::check::{Owned, Violation, check, faults_of_disruptions, is_of};
 use model::step::DeleteReason;
 use model::{Launch, NodeClaim, Plan, PodId, Reason, Snapshot, Step, Unschedulable};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,8 @@ pub fn heed(snapshot: &Snapshot, mut plan: Plan) -> (Plan, Vec<Violation>) {
 fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bool {
     let (steps, removals) = (plan.steps.len(), plan.removals.len());
     keep_nodes(snapshot, plan);
-    plan.steps.retain(|step| fault_of_step(snapshot, step).is_none());
+    let owned = Owned::new(snapshot);
+    plan.steps.retain(|step| owned.fault(step).is_none());
     let refused =
         violations.iter().map(|violation| (violation.subject.as_str(), violation.problem.as_str()));
     let refused = refused.collect::<BTreeMap<_, _>>();

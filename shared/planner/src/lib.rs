@@ -41,7 +41,7 @@ pub fn plan(snapshot: &Snapshot, options: &Options) -> Plan {
     let mut plan = disrupted.scheduled.plan;
     plan.removals = disrupted.removals;
     plan.disruptions = disrupted.told;
-    let lifecycle = lifecycle::lifecycle(&view, &disrupted.leaving, &plan);
+    let lifecycle = lifecycle::lifecycle(&view, &disrupted.leaving, &disrupted.places, &plan);
     plan.steps = disrupted.steps;
     plan.steps.extend(lifecycle.steps);
     plan.wake_at = disrupted.wake_at.into_iter().chain(lifecycle.wake_at).min();

@@ -3,6 +3,7 @@
 use crate::view::View;
 use model::{Launch, Node, Placement, PodId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A pod's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,31 +16,33 @@ pub(crate) enum Place {
     Bought(usize),
 }
 
-/// The places of a plan, by pod.
+/// The places of a plan, by pod, with the names of what the pods go to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places<'s>(BTreeMap<&'s PodId, Place>);
+pub(crate) struct Places(BTreeMap<PodId, (Place, Arc<str>)>);
 
-impl<'s> Places<'s> {
+impl Places {
     /// Of these placements and launches.
-    pub(crate) fn new(
-        view: &View<'_>,
-        placements: &'s [Placement],
-        launches: &'s [Launch],
-    ) -> Self {
-        let place = |placement: &Placement| {
+    pub(crate) fn new(view: &View<'_>, placements: &[Placement], launches: &[Launch]) -> Self {
+        let placed = placements.iter().map(|placement| {
             let ready = view.node(&placement.node).is_some_and(is_ready);
-            if ready { Place::Ready } else { Place::Coming }
-        };
-        let placed = placements.iter().map(|placement| (&placement.pod, place(placement)));
-        let bought = launches.iter().enumerate();
-        let bought = bought
-            .flat_map(|(at, launch)| launch.pods.iter().map(move |pod| (pod, Place::Bought(at))));
+            let place = if ready { Place::Ready } else { Place::Coming };
+            (placement.pod.clone(), (place, placement.node.clone()))
+        });
+        let bought = launches.iter().enumerate().flat_map(|(at, launch)| {
+            let place = (Place::Bought(at), launch.name.clone());
+            launch.pods.iter().map(move |pod| (pod.clone(), place.clone()))
+        });
         Self(placed.chain(bought).collect())
     }
 
     /// The pod's place, if it has one.
     pub(crate) fn of(&self, pod: &PodId) -> Option<Place> {
-        self.0.get(pod).copied()
+        self.0.get(pod).map(|(place, _)| *place)
+    }
+
+    /// The name of the node, claim or launch that the pod goes to.
+    pub(crate) fn name(&self, pod: &PodId) -> Option<&Arc<str>> {
+        self.0.get(pod).map(|(_, name)| name)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Nothing is taken away against the rules: budgets of pools, what protects nodes and pods, and places for all who must move.
 
-use super::leaving::{is_of, told_of};
-use model::disruption::{InterruptionKind, Stage, Window};
+use super::leaving::{is_of, taken_by_aws};
+use model::disruption::{Stage, Window};
 use model::pool::{ApiVersion, Budget};
-use model::{DisruptionReason, Node, NodeClaim, NodePool, Plan, Pod, Snapshot, Step};
+use model::{DisruptionReason, Node, NodeClaim, NodePool, Plan, Pod, PodId, Snapshot, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node that the plan takes away, or begins to.
@@ -32,11 +32,11 @@ pub(crate) fn faults(snapshot: &Snapshot, plan: &Plan) -> BTreeMap<String, Strin
             }
         }
     }
+    let ready = ready_places(snapshot, plan);
     let mut faults = over_budget(snapshot, &taken);
     for own in &taken {
         let pods = on_node.get(&*own.node.name).map_or(&[][..], Vec::as_slice);
-        let fault =
-            own.unprotected(snapshot, pods).err().or_else(|| own.moved(snapshot, plan, pods));
+        let fault = own.unprotected(snapshot, pods).err().or_else(|| own.moved(&ready, pods));
         faults.extend(fault.map(|fault| (own.node.name.to_string(), fault)));
     }
     let known = taken.iter().map(|own| &*own.node.name).collect::<BTreeSet<_>>();
@@ -51,13 +51,13 @@ pub(crate) fn faults(snapshot: &Snapshot, plan: &Plan) -> BTreeMap<String, Strin
 
 fn taken<'a>(snapshot: &'a Snapshot, plan: &Plan) -> Vec<Taken<'a>> {
     let mut all = Vec::new();
+    let aws = taken_by_aws(snapshot);
     let mut add = |node: &'a Node, reason, now| {
         let claim = snapshot.node_claims.iter().find(|claim| is_of(node, claim));
         let name = node.pool().or(claim.map(|claim| claim.pool.as_str()));
         let pool = snapshot.node_pools.iter().find(|pool| Some(pool.name.as_str()) == name);
         let fresh = !on_its_way(node, claim);
-        let told = claim.into_iter().flat_map(|claim| told_of(claim, snapshot));
-        let by_aws = told.into_iter().any(|told| told.kind != InterruptionKind::Rebalance);
+        let by_aws = claim.is_some_and(|claim| aws.contains(&claim.name));
         if name.is_some() {
             all.push(Taken { node, claim, pool, reason, now, by_aws, fresh });
         }
@@ -138,22 +138,25 @@ impl Taken<'_> {
     }
 
     /// What is wrong with where its pods go, if it goes now.
-    fn moved(&self, snapshot: &Snapshot, plan: &Plan, pods: &[&Pod]) -> Option<String> {
-        let own = pods.iter().filter(|pod| pod.is_reschedulable());
+    fn moved(&self, ready: &BTreeSet<&PodId>, pods: &[&Pod]) -> Option<String> {
         if self.forced() || !self.now {
             return None;
         }
-        for pod in own {
-            let place = plan.placements.iter().find(|placement| placement.pod == pod.id);
-            let node =
-                place.and_then(|place| snapshot.nodes.iter().find(|node| node.name == place.node));
-            let ready = node.is_some_and(|node| node.ready && node.initialized());
-            if !ready || self.reason == DisruptionReason::Empty {
-                return Some(format!("is removed but {} has no other place that is ready", pod.id));
-            }
-        }
-        None
+        let stays = |pod: &&&Pod| {
+            let moves = ready.contains(&pod.id) && self.reason != DisruptionReason::Empty;
+            pod.is_reschedulable() && !moves
+        };
+        let pod = pods.iter().find(stays)?;
+        Some(format!("is removed but {} has no other place that is ready", pod.id))
     }
+}
+
+/// The pods that the plan puts on nodes which are ready.
+fn ready_places<'a>(snapshot: &Snapshot, plan: &'a Plan) -> BTreeSet<&'a PodId> {
+    let ready = snapshot.nodes.iter().filter(|node| node.ready && node.initialized());
+    let ready = ready.map(|node| &node.name).collect::<BTreeSet<_>>();
+    let there = plan.placements.iter().filter(|placement| ready.contains(&placement.node));
+    there.map(|placement| &placement.pod).collect()
 }
 
 /// By node, the pools whose budgets do not allow so many nodes to go.

@@ -1,8 +1,9 @@
 //! Which nodes are on their way out once the plan is carried out, worked out anew.
 
 use model::disruption::{InterruptionKind, Stage};
-use model::{Interruption, Node, NodeClaim, Plan, Pod, Snapshot, Step};
-use std::collections::BTreeSet;
+use model::{Disruption, Interruption, Node, NodeClaim, Plan, Pod, Snapshot, Step};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The names of nodes, and of claims without a node, that leave.
 pub(super) struct Leaving(BTreeSet<String>);
@@ -10,15 +11,24 @@ pub(super) struct Leaving(BTreeSet<String>);
 impl Leaving {
     /// By the snapshot, or because the plan begins it.
     pub(super) fn new(snapshot: &Snapshot, plan: &Plan) -> Self {
-        let mut names = BTreeSet::new();
-        let gone = |node: &&Node| {
-            node.deleting || plan.removals.iter().any(|removal| removal.node == node.name)
-        };
-        names.extend(snapshot.nodes.iter().filter(gone).map(|node| node.name.to_string()));
-        for claim in snapshot.node_claims.iter().filter(|claim| goes(snapshot, claim, plan)) {
+        let removed = plan.removals.iter().map(|removal| &removal.node).collect::<BTreeSet<_>>();
+        let gone = |node: &&Node| node.deleting || removed.contains(&node.name);
+        let nodes = snapshot.nodes.iter().filter(gone).map(|node| node.name.to_string());
+        let mut names = nodes.collect::<BTreeSet<_>>();
+        let by_instance = snapshot.nodes.iter().map(|node| (node.provider_id.as_str(), node));
+        let by_instance = by_instance.collect::<BTreeMap<_, _>>();
+        let taken = taken_by_aws(snapshot);
+        let planned = planned(plan);
+        for claim in &snapshot.node_claims {
+            let begun = planned.get(&*claim.name).copied().unwrap_or(claim.disruption.as_ref());
+            let committed = begun.is_some_and(|begun| begun.stage == Stage::Committed);
+            if !(claim.deleting || committed || taken.contains(&claim.name)) {
+                continue;
+            }
             names.insert(claim.name.to_string());
-            let of_claim = |node: &&Node| is_of(node, claim);
-            names.extend(snapshot.nodes.iter().filter(of_claim).map(|node| node.name.to_string()));
+            names.extend(claim.node_name.as_ref().map(ToString::to_string));
+            let node = claim.provider_id.as_deref().and_then(|id| by_instance.get(id));
+            names.extend(node.map(|node| node.name.to_string()));
         }
         Self(names)
     }
@@ -41,28 +51,25 @@ pub(crate) fn is_of(node: &Node, claim: &NodeClaim) -> bool {
     claim.node_name.as_ref() == Some(&node.name) || same_instance
 }
 
-/// What is written on the claim, and what AWS tells about its instance now.
-pub(super) fn told_of<'a>(
-    claim: &'a NodeClaim,
-    snapshot: &'a Snapshot,
-) -> impl Iterator<Item = Interruption> + 'a {
-    let id = claim.provider_id.as_deref().and_then(|id| id.rsplit('/').next());
-    let own =
-        snapshot.instances.iter().flatten().filter(move |known| Some(known.id.as_str()) == id);
-    let now = own.filter(|_| claim.launch.is_some()).filter_map(|known| known.interruption);
-    claim.interruption.into_iter().chain(now)
+/// The claims whose instances AWS takes: by what is written on them, or what it tells now.
+pub(super) fn taken_by_aws(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+    let known = snapshot.instances.iter().flatten();
+    let told = known.filter_map(|instance| Some((instance.id.as_str(), instance.interruption?)));
+    let told = told.collect::<BTreeMap<_, _>>();
+    let goes = |told: Interruption| told.kind != InterruptionKind::Rebalance;
+    let taken = |claim: &&NodeClaim| {
+        let id = claim.provider_id.as_deref().and_then(|id| id.rsplit('/').next());
+        let now = id.and_then(|id| told.get(id)).filter(|_| claim.launch.is_some());
+        claim.interruption.into_iter().chain(now.copied()).any(goes)
+    };
+    snapshot.node_claims.iter().filter(taken).map(|claim| claim.name.clone()).collect()
 }
 
-/// What the plan says last of the claim's disruption counts; a word of AWS and a deletion are not called off.
-fn goes(snapshot: &Snapshot, claim: &NodeClaim, plan: &Plan) -> bool {
-    let told = plan.steps.iter().rev().find_map(|step| {
-        let Step::MarkDisruption { claim: of, disruption } = step else { return None };
-        (*of == claim.name).then_some(disruption.as_ref())
+/// By claim, what the plan says last of its disruption.
+fn planned(plan: &Plan) -> BTreeMap<&str, Option<&Disruption>> {
+    let marks = plan.steps.iter().filter_map(|step| {
+        let Step::MarkDisruption { claim, disruption } = step else { return None };
+        Some((&**claim, disruption.as_ref()))
     });
-    let disruption = told.unwrap_or(claim.disruption.as_ref());
-    let deleted = |step: &Step| matches!(step, Step::Delete { claim: of, .. } if *of == claim.name);
-    claim.deleting
-        || told_of(claim, snapshot).any(|told| told.kind != InterruptionKind::Rebalance)
-        || disruption.is_some_and(|disruption| disruption.stage == Stage::Committed)
-        || plan.steps.iter().any(deleted)
+    marks.collect()
 }

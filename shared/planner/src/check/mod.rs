@@ -11,7 +11,7 @@ mod topology;
 
 pub(crate) use disruptions::faults as faults_of_disruptions;
 pub(crate) use leaving::is_of;
-pub(crate) use steps::fault as fault_of_step;
+pub(crate) use steps::Owned;
 
 use hosts::{Host, hosts};
 use leaving::Leaving;

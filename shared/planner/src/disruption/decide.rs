@@ -25,6 +25,8 @@ const ROUNDS: usize = 4;
 pub(crate) struct Disruptions<'a> {
     /// Places for all pods.
     pub(crate) scheduled: Scheduled,
+    /// Where that is, by pod.
+    pub(crate) places: Places,
     /// All that is on its way out once the plan is carried out.
     pub(crate) leaving: Leaving<'a>,
     /// What begins, goes on or ends.

@@ -4,7 +4,7 @@ use super::decide::Disruptions;
 use super::progress::moving;
 use crate::interruption::{deadline, is_lost, latest};
 use crate::leaving::is_taken;
-use crate::places::{Place, Places};
+use crate::places::Place;
 use crate::view::View;
 use model::step::DeleteReason;
 use model::{DisruptionReason, Duration, Interruption, Node, NodeClaim, Pod, Removal, Step};
@@ -43,10 +43,8 @@ impl<'a> Disruptions<'a> {
 
     /// Whether nothing is left to buy for the node's pods, or there is no time to.
     fn is_asked_for(&self, view: &View<'a>, node: &Node, told: Interruption) -> bool {
-        let plan = &self.scheduled.plan;
-        let places = Places::new(view, &plan.placements, &plan.launches);
         let pods = moving(view, &self.leaving, &[node]);
-        let bought_now = |pod: &&Pod| matches!(places.of(&pod.id), Some(Place::Bought(_)));
+        let bought_now = |pod: &&Pod| matches!(self.places.of(&pod.id), Some(Place::Bought(_)));
         let due = |pod: &&Pod| {
             let latest = |end| latest(end, pod.spec.termination_grace_period_s);
             deadline(told).is_some_and(|end| latest(end) <= view.snapshot.now)

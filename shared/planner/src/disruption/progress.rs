@@ -73,7 +73,7 @@ impl<'a> Begun<'a> {
         &self,
         view: &View<'a>,
         leaving: &Leaving<'_>,
-        places: &Places<'_>,
+        places: &Places,
     ) -> Verdict {
         let pods = self.pods(view, leaving);
         let forced = self.reason == DisruptionReason::Drifted

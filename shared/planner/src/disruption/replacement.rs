@@ -79,6 +79,8 @@ fn displaced(base: &Scheduled, then: &Scheduled) -> Option<PodId> {
 impl<'a> Disruptions<'a> {
     /// Writes down what was settled: marks that go first, so that a claim may get another one.
     pub(super) fn write(&mut self, view: &View<'a>, settled: Settled<'a>) {
+        let plan = &self.scheduled.plan;
+        self.places = Places::new(view, &plan.placements, &plan.launches);
         settled.withdrawn.iter().for_each(|own| self.unmark(own));
         for (begun, verdict) in &settled.begun {
             if *verdict == Verdict::CalledOff {
@@ -119,10 +121,8 @@ impl<'a> Disruptions<'a> {
 
     /// Whether every pod of the nodes has a place on a node that is ready.
     fn all_ready(&self, view: &View<'a>, nodes: &[&Node]) -> bool {
-        let plan = &self.scheduled.plan;
-        let places = Places::new(view, &plan.placements, &plan.launches);
         let pods = moving(view, &self.leaving, nodes);
-        pods.iter().all(|pod| places.of(&pod.id) == Some(Place::Ready))
+        pods.iter().all(|pod| self.places.of(&pod.id) == Some(Place::Ready))
     }
 
     /// Writes the intention on its claims.

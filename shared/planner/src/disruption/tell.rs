@@ -3,10 +3,11 @@
 use super::Intention;
 use super::decide::Disruptions;
 use super::progress::moving;
+use crate::places::Place;
 use crate::view::View;
 use model::disruption::Stage;
-use model::{DisruptionReason, Launch, Node, Placement, PlannedDisruption, Pod, PodId, Removal};
-use std::collections::BTreeSet;
+use model::{DisruptionReason, Launch, Node, Placement, PlannedDisruption, Pod, Removal};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl<'a> Disruptions<'a> {
     /// Tells of an empty node.
@@ -39,26 +40,28 @@ impl<'a> Disruptions<'a> {
         nodes: &[&Node],
     ) {
         let pods = moving(view, &self.leaving, nodes);
-        let ids = pods.iter().map(|pod: &&Pod| &pod.id).collect::<BTreeSet<_>>();
-        let plan = &mut self.scheduled.plan;
-        let mut moves = plan.placements.clone();
-        moves.retain(|placement| ids.contains(&placement.pod));
-        let mut launches = Vec::new();
-        let mut cost = 0;
-        for launch in &mut plan.launches {
-            let own = launch.pods.iter().filter(|pod| ids.contains(pod)).collect::<Vec<_>>();
-            if own.is_empty() {
+        let mut moves = Vec::new();
+        let mut bought: BTreeMap<usize, usize> = BTreeMap::new();
+        for pod in &pods {
+            let Some((place, node)) = self.places.of(&pod.id).zip(self.places.name(&pod.id)) else {
                 continue;
+            };
+            moves.push(Placement { pod: pod.id.clone(), node: node.clone() });
+            if let Place::Bought(at) = place {
+                *bought.entry(at).or_default() += 1;
             }
-            cost += share(launch, own.len());
+        }
+        moves.sort();
+        let (mut launches, mut cost) = (Vec::new(), 0);
+        for (at, pods) in bought {
+            let launch = &mut self.scheduled.plan.launches[at];
+            cost += share(launch, pods);
             launches.push(launch.name.clone());
-            let place = |pod: &PodId| Placement { pod: pod.clone(), node: launch.name.clone() };
-            moves.extend(own.into_iter().map(place));
             if stage.is_some() && launch.replaces.is_none() {
                 launch.replaces = Some(id.to_owned());
             }
         }
-        moves.sort();
+        let ids = pods.iter().map(|pod: &&Pod| &pod.id).collect::<BTreeSet<_>>();
         let stranded = self.scheduled.stranded.iter().filter(|left| ids.contains(&left.pod));
         let price = nodes.iter().filter_map(|node| node.price).map(|price| price.0 as i64);
         self.told.push(PlannedDisruption {

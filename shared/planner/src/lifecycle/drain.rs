@@ -35,7 +35,7 @@ pub(super) fn drain(
     view: &View<'_>,
     node: &Node,
     haste: Haste,
-    places: &Places<'_>,
+    places: &Places,
     found: &mut Lifecycle,
 ) -> Drained {
     let now = view.snapshot.now;
@@ -68,7 +68,7 @@ pub(super) fn drain(
 }
 
 /// Whether the pod waits for its new place. One without any waits only for a deadline: nothing else is in sight.
-fn waits(pod: &Pod, haste: Haste, places: &Places<'_>, now: Timestamp) -> bool {
+fn waits(pod: &Pod, haste: Haste, places: &Places, now: Timestamp) -> bool {
     let may = pod.is_reschedulable() && haste.patience.is_some_and(|until| now < until);
     may && match places.of(&pod.id) {
         Some(Place::Ready) => false,

@@ -42,7 +42,7 @@ struct Ending<'a> {
 }
 
 /// Takes the next step of every claim that is being deleted, and of every node that is and has lost its claim.
-pub(super) fn ending(view: &View<'_>, places: &Places<'_>, found: &mut Lifecycle) {
+pub(super) fn ending(view: &View<'_>, places: &Places, found: &mut Lifecycle) {
     for claim in view.claims.iter().filter(|claim| claim.deleting) {
         let provider_id = claim.provider_id.as_deref().unwrap_or_default();
         let ending = Ending {
@@ -93,7 +93,7 @@ fn abandoned(view: &View<'_>, node: &Node) -> bool {
     kept && ours && view.instances().is_some() && view.claim_of_instance(id).is_none()
 }
 
-fn step(view: &View<'_>, places: &Places<'_>, ending: &Ending<'_>, found: &mut Lifecycle) {
+fn step(view: &View<'_>, places: &Places, ending: &Ending<'_>, found: &mut Lifecycle) {
     // Without a word from AWS it is not known whether the instance still runs.
     if view.instances().is_none() {
         return;
@@ -120,12 +120,7 @@ fn step(view: &View<'_>, places: &Places<'_>, ending: &Ending<'_>, found: &mut L
 }
 
 /// Cordons and drains the node of a running instance; whether nothing is left to wait for.
-fn drained(
-    view: &View<'_>,
-    places: &Places<'_>,
-    ending: &Ending<'_>,
-    found: &mut Lifecycle,
-) -> bool {
+fn drained(view: &View<'_>, places: &Places, ending: &Ending<'_>, found: &mut Lifecycle) -> bool {
     let Some(node) = ending.node else { return true };
     if !node.taints.iter().any(|taint| taint.key == labels::DISRUPTED_TAINT) {
         found.steps.push(Step::Cordon { node: node.name.clone() });

@@ -35,13 +35,17 @@ impl Lifecycle {
 }
 
 /// Finds the steps for the snapshot and for what the plan takes away.
-pub(crate) fn lifecycle(view: &View<'_>, leaving: &Leaving<'_>, plan: &Plan) -> Lifecycle {
+pub(crate) fn lifecycle(
+    view: &View<'_>,
+    leaving: &Leaving<'_>,
+    places: &Places,
+    plan: &Plan,
+) -> Lifecycle {
     let mut found = Lifecycle::default();
     launching::launching(view, &mut found);
     joining::joining(view, &mut found);
     ending::removals(view, plan, &mut found);
-    let places = Places::new(view, &plan.placements, &plan.launches);
-    ending::ending(view, &places, &mut found);
+    ending::ending(view, places, &mut found);
     orphans::orphans(view, &mut found);
     marks::marks(view, leaving, plan, &mut found);
     found

@@ -1,5 +1,6 @@
 use super::lifecycle;
 use crate::leaving::Leaving;
+use crate::places::Places;
 use crate::view::View;
 use model::claim::Progress;
 use model::node_class::InstanceState;
@@ -132,7 +133,7 @@ fn tainted(key: &str) -> Vec<Taint> {
 
 fn steps_of(world: &Snapshot, plan: &Plan) -> super::Lifecycle {
     let view = View::new(world);
-    lifecycle(&view, &Leaving::of(&view), plan)
+    lifecycle(&view, &Leaving::of(&view), &Places::default(), plan)
 }
 
 /// The steps, in short: `launch b a`, `adopt a i-1`.
