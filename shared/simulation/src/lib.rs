@@ -8,6 +8,7 @@
 pub mod baseline;
 pub mod bound;
 pub mod decider;
+pub mod faults;
 mod kube_scheduler;
 mod random;
 pub mod report;

@@ -122,6 +122,13 @@ impl SchedulerCache {
         }
     }
 
+    /// A node's labels change.
+    pub(crate) fn set_labels(&mut self, id: NodeId, labels: Labels) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.info.labels = labels;
+        }
+    }
+
     /// A pod of the class is bound to the node.
     pub(crate) fn assign(&mut self, class: ClassId, id: NodeId) {
         self.account(class, id, 1);

@@ -5,11 +5,11 @@ use model::{Node, NodeClaim, Pod, Snapshot, Timestamp};
 use std::collections::BTreeMap;
 
 /// Objects, and where in the snapshot each is.
-pub(crate) struct ApiServer {
+pub(crate) struct ApiServer<C> {
     snapshot: Snapshot,
     pods: Places<PodKey>,
     nodes: Places<NodeId>,
-    claims: Places<NodeId>,
+    claims: Places<C>,
 }
 
 /// Which key is at which place of a list that has no order of its own.
@@ -38,12 +38,16 @@ impl<K: Copy + Ord> Places<K> {
         Some(list.swap_remove(place))
     }
 
+    fn see<'a, T>(&self, list: &'a [T], key: K) -> Option<&'a T> {
+        self.of.get(&key).and_then(|place| list.get(*place))
+    }
+
     fn get<'a, T>(&self, list: &'a mut [T], key: K) -> Option<&'a mut T> {
         self.of.get(&key).and_then(|place| list.get_mut(*place))
     }
 }
 
-impl ApiServer {
+impl<C: Copy + Ord> ApiServer<C> {
     /// A server with these objects and no pods, nodes or claims yet.
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         Self { snapshot, pods: Places::new(), nodes: Places::new(), claims: Places::new() }
@@ -53,6 +57,16 @@ impl ApiServer {
     pub(crate) fn read(&mut self, now: Timestamp) -> &Snapshot {
         self.snapshot.now = now;
         &self.snapshot
+    }
+
+    /// All objects as they are.
+    pub(crate) fn all(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// What has no key here: pools, types, budgets, instances. Pods, nodes and claims come and go only by their keys.
+    pub(crate) fn rest(&mut self) -> &mut Snapshot {
+        &mut self.snapshot
     }
 
     pub(crate) fn create_pod(&mut self, key: PodKey, pod: Pod) {
@@ -65,6 +79,21 @@ impl ApiServer {
 
     pub(crate) fn pod(&mut self, key: PodKey) -> Option<&mut Pod> {
         self.pods.get(&mut self.snapshot.pods, key)
+    }
+
+    /// The pod as it is.
+    pub(crate) fn see_pod(&self, key: PodKey) -> Option<&Pod> {
+        self.pods.see(&self.snapshot.pods, key)
+    }
+
+    /// The node as it is.
+    pub(crate) fn see_node(&self, key: NodeId) -> Option<&Node> {
+        self.nodes.see(&self.snapshot.nodes, key)
+    }
+
+    /// The claim as it is.
+    pub(crate) fn see_claim(&self, key: C) -> Option<&NodeClaim> {
+        self.claims.see(&self.snapshot.node_claims, key)
     }
 
     pub(crate) fn create_node(&mut self, key: NodeId, node: Node) {
@@ -81,15 +110,15 @@ impl ApiServer {
         self.nodes.get(&mut self.snapshot.nodes, key)
     }
 
-    pub(crate) fn create_claim(&mut self, key: NodeId, claim: NodeClaim) {
+    pub(crate) fn create_claim(&mut self, key: C, claim: NodeClaim) {
         self.claims.push(&mut self.snapshot.node_claims, key, claim);
     }
 
-    pub(crate) fn delete_claim(&mut self, key: NodeId) {
+    pub(crate) fn delete_claim(&mut self, key: C) {
         self.claims.remove(&mut self.snapshot.node_claims, key);
     }
 
-    pub(crate) fn claim(&mut self, key: NodeId) -> Option<&mut NodeClaim> {
+    pub(crate) fn claim(&mut self, key: C) -> Option<&mut NodeClaim> {
         self.claims.get(&mut self.snapshot.node_claims, key)
     }
 

@@ -45,21 +45,26 @@ pub enum Knock {
 }
 
 /// Events by time; those of the same time in the order in which they were pushed.
-#[derive(Default)]
-pub(crate) struct EventQueue {
-    events: BTreeMap<(SimTime, u64), Event>,
+pub(crate) struct EventQueue<E> {
+    events: BTreeMap<(SimTime, u64), E>,
     pushed: u64,
 }
 
-impl EventQueue {
+impl<E> Default for EventQueue<E> {
+    fn default() -> Self {
+        Self { events: BTreeMap::new(), pushed: 0 }
+    }
+}
+
+impl<E> EventQueue<E> {
     /// Adds an event.
-    pub(crate) fn push(&mut self, at: SimTime, event: Event) {
+    pub(crate) fn push(&mut self, at: SimTime, event: E) {
         self.events.insert((at, self.pushed), event);
         self.pushed += 1;
     }
 
     /// Takes the next event.
-    pub(crate) fn pop(&mut self) -> Option<(SimTime, Event)> {
+    pub(crate) fn pop(&mut self) -> Option<(SimTime, E)> {
         self.events.pop_first().map(|((at, _), event)| (at, event))
     }
 }

@@ -1,8 +1,8 @@
 //! The world: one cluster, one region, one decider, from the first event to the last.
 
-mod api_server;
+pub(crate) mod api_server;
 mod ec2;
-mod event;
+pub(crate) mod event;
 mod faults;
 mod kubelet;
 mod meter;
@@ -68,8 +68,8 @@ pub struct World<'a> {
     faults: Box<dyn Faults + 'a>,
     random: Random,
     now: SimTime,
-    events: EventQueue,
-    api: ApiServer,
+    events: EventQueue<Event>,
+    api: ApiServer<NodeId>,
     cache: SchedulerCache,
     queue: Queue,
     scheduler_awake: bool,

@@ -1,0 +1,70 @@
+//! What must hold at the end, when nothing has gone wrong for a while.
+
+use super::invariants::Rule;
+use super::world::World;
+use model::{Snapshot, labels};
+use std::collections::BTreeSet;
+
+impl World {
+    /// Looks at the whole world once more.
+    pub(super) fn check_end(&mut self) {
+        let mut turn = super::turn::Turn::new(
+            super::event::TurnId(0),
+            super::event::Door::Schedule,
+            Vec::new(),
+            0,
+        );
+        self.complete_snapshot(&mut turn);
+        let snapshot = self.api.all().clone();
+        let plan = planner::plan(&snapshot, &self.setup.options);
+        for launch in &plan.launches {
+            let what = format!("{} would still be launched for {:?}", launch.name, launch.pods);
+            self.violate(Rule::EverythingPlaced, what);
+        }
+        let told = plan.unschedulable.iter().map(|each| &each.pod).collect::<BTreeSet<_>>();
+        for pod in &snapshot.pods {
+            let waits = pod.node_name.is_none() && !told.contains(&pod.id);
+            if waits {
+                let what = format!("{} waits, and the plan says no reason", pod.id);
+                self.violate(Rule::EverythingPlaced, what);
+            }
+        }
+        self.check_leaks(&snapshot);
+    }
+
+    fn check_leaks(&mut self, snapshot: &Snapshot) {
+        let mut left = Vec::new();
+        let live = self.own_instances().collect::<BTreeSet<_>>();
+        let claimed = self.claims.values().filter_map(|record| record.instance);
+        let claimed = claimed.collect::<BTreeSet<_>>();
+        for id in live.difference(&claimed) {
+            left.push(format!("instance {} has no claim", self.ec2.instances[id.0].instance.id));
+        }
+        for record in self.claims.values() {
+            let there = record.instance.and_then(|id| self.instance(id));
+            if !there.is_some_and(|instance| instance.instance.is_live()) {
+                left.push(format!("claim {} has no instance", record.name));
+            }
+        }
+        for record in self.nodes.values().filter(|node| !node.foreign) {
+            let live = record.instance.is_some_and(|id| live.contains(&id) && claimed.contains(&id));
+            if !live {
+                left.push(format!("node {} has no instance or claim", record.name));
+            }
+        }
+        for node in &snapshot.nodes {
+            let going = snapshot.node_claims.iter().any(|claim| {
+                claim.provider_id.as_deref() == Some(&*node.provider_id)
+                    && (claim.deleting || claim.disruption.is_some() || claim.interruption.is_some())
+            });
+            let marks = [labels::DISRUPTED_TAINT, labels::UNREGISTERED_TAINT];
+            let marked = node.taints.iter().find(|taint| marks.contains(&taint.key.as_str()));
+            if let Some(taint) = marked.filter(|_| !going) {
+                left.push(format!("node {} still has the taint {}", node.name, taint.key));
+            }
+        }
+        for what in left {
+            self.violate(Rule::NothingLeaks, what);
+        }
+    }
+}
