@@ -12,12 +12,14 @@ pub(crate) struct Leaving<'a> {
 }
 
 impl<'a> Leaving<'a> {
-    /// Those of which the snapshot says so: deleted, interrupted, or with a disruption that has begun.
+    /// Those of which the snapshot says so: deleted, interrupted, with a disruption that has begun, or given up by this turn.
     pub(crate) fn of(view: &View<'a>) -> Self {
         let mut names = BTreeSet::new();
         let nodes = view.snapshot.nodes.iter();
         names.extend(nodes.filter(|node| node.deleting).map(|node| &*node.name));
-        for claim in view.snapshot.node_claims.iter().filter(|claim| leaves(view, claim)) {
+        let given_up = crate::lifecycle::given_up(view);
+        let goes = |claim: &&NodeClaim| leaves(view, claim) || given_up.contains(&claim.name);
+        for claim in view.snapshot.node_claims.iter().filter(goes) {
             names.insert(&*claim.name);
             names.extend(claim.node_name.as_deref());
             names.extend(view.node_of_claim(claim).map(|node| &*node.name));

@@ -14,6 +14,8 @@ use crate::leaving::Leaving;
 use crate::places::Places;
 use crate::view::View;
 use model::{Duration, Plan, Snapshot, Step, Timestamp};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The steps that are due, and when to look again for those that are not yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,4 +51,16 @@ pub(crate) fn lifecycle(
     orphans::orphans(view, &mut found);
     marks::marks(view, leaving, plan, &mut found);
     found
+}
+
+/// The claims that are given up by this turn, whatever else is planned: nothing may be placed on what is deleted at once.
+pub(crate) fn given_up(view: &View<'_>) -> BTreeSet<Arc<str>> {
+    let mut found = Lifecycle::default();
+    launching::launching(view, &mut found);
+    joining::joining(view, &mut found);
+    let claim = |step| {
+        let Step::Delete { claim, .. } = step else { return None };
+        Some(claim)
+    };
+    found.steps.into_iter().filter_map(claim).collect()
 }

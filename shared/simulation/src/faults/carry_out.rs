@@ -7,8 +7,8 @@ use super::turn::{Batch, Call, Turn};
 use super::world::{ClaimRecord, World};
 use model::claim::Progress;
 use model::{
-    Alternative, Duration, InstanceType, Launch, LaunchRequest, NodeClaim, Step, UnavailableOffering,
-    labels,
+    Alternative, Duration, InstanceType, Launch, LaunchRequest, NodeClaim, Step,
+    UnavailableOffering, labels,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -160,7 +160,9 @@ impl World {
             let (name, node) = (known.name.clone(), known.node_name.clone());
             let interruption = self.warning_of(id);
             let warned = matches!(message, Message::SpotWarning(_));
-            if let Some(interruption) = interruption.filter(|_| warned && known.interruption.is_none()) {
+            if let Some(interruption) =
+                interruption.filter(|_| warned && known.interruption.is_none())
+            {
                 let mark = Step::MarkInterrupted { claim: name, interruption };
                 turn.calls.push_back(Call::Step(run, mark));
                 let cordon = |node| Call::Step(run + 10_000, Step::Cordon { node });
@@ -188,7 +190,8 @@ impl World {
     }
 
     fn write_claim(&mut self, turn: &mut Turn, batch: usize, at: usize) {
-        let (name, pool) = (turn.batches[batch].claims[at].0.clone(), turn.batches[batch].pool.clone());
+        let (name, pool) =
+            (turn.batches[batch].claims[at].0.clone(), turn.batches[batch].pool.clone());
         let Some(launch) = turn.planned.get(&(batch, at)) else { return };
         if !self.claim_ids.contains_key(&name) {
             let mut request = turn.batches[batch].request.clone();

@@ -25,11 +25,11 @@ impl World {
         for (index, workload) in self.setup.workloads.clone().into_iter().enumerate() {
             self.events.push(workload.arrives, Event::Scale(index, workload.replicas));
             for (at, replicas) in &workload.scales {
-                self.events.push((*at).max(workload.arrives.plus_ms(1)), Event::Scale(index, *replicas));
+                self.events
+                    .push((*at).max(workload.arrives.plus_ms(1)), Event::Scale(index, *replicas));
             }
             let pods = BTreeSet::new();
-            let controller =
-                Controller { workload, wanted: 0, done: 0, made: 0, pods };
+            let controller = Controller { workload, wanted: 0, done: 0, made: 0, pods };
             self.controllers.push(controller);
         }
     }

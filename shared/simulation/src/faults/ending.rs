@@ -26,8 +26,15 @@ impl World {
             let waits = pod.node_name.is_none() && !told.contains(&pod.id);
             if waits {
                 let what = format!("{} waits, and the plan says no reason", pod.id);
+                self.log.say(self.now, || format!("{pod:?}"));
                 self.violate(Rule::EverythingPlaced, what);
             }
+        }
+        for node in &snapshot.nodes {
+            let pods =
+                snapshot.pods.iter().filter(|pod| pod.node_name.as_ref() == Some(&node.name));
+            let pods = pods.map(|pod| pod.id.to_string()).collect::<Vec<_>>().join(" ");
+            self.log.say(self.now, || format!("{} {:?} {pods}", node.name, node.taints));
         }
         self.check_leaks(&snapshot);
     }
@@ -47,7 +54,8 @@ impl World {
             }
         }
         for record in self.nodes.values().filter(|node| !node.foreign) {
-            let live = record.instance.is_some_and(|id| live.contains(&id) && claimed.contains(&id));
+            let live =
+                record.instance.is_some_and(|id| live.contains(&id) && claimed.contains(&id));
             if !live {
                 left.push(format!("node {} has no instance or claim", record.name));
             }
@@ -55,7 +63,9 @@ impl World {
         for node in &snapshot.nodes {
             let going = snapshot.node_claims.iter().any(|claim| {
                 claim.provider_id.as_deref() == Some(&*node.provider_id)
-                    && (claim.deleting || claim.disruption.is_some() || claim.interruption.is_some())
+                    && (claim.deleting
+                        || claim.disruption.is_some()
+                        || claim.interruption.is_some())
             });
             let marks = [labels::DISRUPTED_TAINT, labels::UNREGISTERED_TAINT];
             let marked = node.taints.iter().find(|taint| marks.contains(&taint.key.as_str()));

@@ -91,7 +91,8 @@ impl World {
         for id in self.own_instances().collect::<Vec<_>>() {
             let record = &mut self.ec2.instances[id.0];
             let batch = record.instance.tags.get(labels::BATCH);
-            let has_owner = owned.contains(&id) || batch.is_some_and(|batch| waiting.contains(batch));
+            let has_owner =
+                owned.contains(&id) || batch.is_some_and(|batch| waiting.contains(batch));
             if has_owner {
                 record.ownerless_since = None;
                 continue;
@@ -173,9 +174,8 @@ impl World {
 
     fn check_own_claim(&mut self, name: &Arc<str>) {
         let id = self.claim_ids.get(name);
-        let foreign = id
-            .and_then(|id| self.api.see_claim(*id))
-            .is_some_and(|claim| claim.launch.is_none());
+        let foreign =
+            id.and_then(|id| self.api.see_claim(*id)).is_some_and(|claim| claim.launch.is_none());
         if foreign {
             self.violate(Rule::OnlyOwnNodes, format!("claim {name} is not Joiner's"));
         }
@@ -198,8 +198,12 @@ impl World {
             return;
         }
         let begun = |other: &&ClaimId| {
+            // Nodes whose instances are being terminated no longer count, as upstream.
+            let instance =
+                self.claims.get(other).and_then(|record| self.instance(record.instance?));
+            let live = instance.is_some_and(|record| record.instance.is_live());
             let claim = self.api.see_claim(**other);
-            **other != id && claim.is_some_and(|claim| claim.pool == pool.name)
+            **other != id && live && claim.is_some_and(|claim| claim.pool == pool.name)
         };
         let going = self.voluntary.iter().filter(begun).count() + 1;
         let total = turn.nodes_of_pool.get(&pool.name).copied().unwrap_or(0);

@@ -87,8 +87,8 @@ impl World {
 
     fn storm(&mut self, percent: u64, within_s: i64) {
         let spot = self.own_instances();
-        let spot = spot
-            .filter(|id| self.ec2.instances[id.0].instance.capacity_type == CapacityType::Spot);
+        let spot =
+            spot.filter(|id| self.ec2.instances[id.0].instance.capacity_type == CapacityType::Spot);
         for id in spot.collect::<Vec<_>>() {
             if self.random.below(100) < percent {
                 let after_ms = self.random.between(0, within_s * 1000);

@@ -165,7 +165,9 @@ impl World {
         if !self.nodes.get(&id).is_some_and(|node| node.alive) {
             return;
         }
-        self.change_taints(id, |taints| taints.retain(|known| known.key != labels::NOT_READY_TAINT));
+        self.change_taints(id, |taints| {
+            taints.retain(|known| known.key != labels::NOT_READY_TAINT)
+        });
         if let Some(node) = self.node(id) {
             node.ready = true;
             node.faults.clear();

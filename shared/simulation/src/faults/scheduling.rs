@@ -98,6 +98,7 @@ impl World {
             node: None,
             created_at: self.now,
             assigned: false,
+            ending: false,
         };
         self.api.create_pod(key, pod);
         self.pods.insert(key, record);
@@ -133,6 +134,9 @@ impl World {
         record.assigned = false;
         if let Some(node) = record.node {
             self.cache.release(record.class, node);
+            if record.ending {
+                self.cache.end(record.class, node, -1);
+            }
         }
         self.retry_parked();
     }
@@ -154,8 +158,12 @@ impl World {
 
     /// Someone deletes the pod: it gets its grace, at most so many seconds.
     pub(super) fn delete_pod(&mut self, pod: PodKey, grace_s: Option<i64>) {
-        let Some(record) = self.pods.get(&pod) else { return };
+        let Some(record) = self.pods.get_mut(&pod) else { return };
         let (node, controller) = (record.node, record.controller);
+        if let Some(node) = node.filter(|_| record.assigned && !record.ending) {
+            record.ending = true;
+            self.cache.end(record.class, node, 1);
+        }
         let now = self.now;
         let Some(object) = self.api.pod(pod) else { return };
         let own = object.spec.termination_grace_period_s;

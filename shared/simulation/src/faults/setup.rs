@@ -86,7 +86,8 @@ impl Setup {
         let settle_s = if repair { 3300 } else { 1800 };
         let mut cluster = cluster(&types(&mut random));
         cluster.node_pools = pools(&mut random);
-        let drains = cluster.node_pools.iter().take(1).all(|pool| pool.termination_grace_period.is_some());
+        let drains =
+            cluster.node_pools.iter().take(1).all(|pool| pool.termination_grace_period.is_some());
         let (workloads, budgets) = workloads::of_seed(&mut random, &cluster, calm_at, drains);
         Self {
             seed,
@@ -181,8 +182,7 @@ fn instance_type(
     let mut offerings = Vec::new();
     for zone in ZONES {
         let spot = price * (30 + random.below(20)) / 100;
-        for (capacity_type, price) in
-            [(CapacityType::OnDemand, price), (CapacityType::Spot, spot)]
+        for (capacity_type, price) in [(CapacityType::OnDemand, price), (CapacityType::Spot, spot)]
         {
             offerings.push(Offering {
                 zone: zone.to_owned(),

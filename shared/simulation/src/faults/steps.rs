@@ -39,11 +39,15 @@ impl World {
             }
             Step::MarkInterrupted { claim, interruption } => {
                 let id = self.claim_id(claim)?;
-                self.change_claim(id).into_iter().for_each(|claim| claim.interruption = Some(*interruption));
+                self.change_claim(id)
+                    .into_iter()
+                    .for_each(|claim| claim.interruption = Some(*interruption));
             }
             Step::MarkDisruption { claim, disruption } => {
                 let id = self.claim_id(claim)?;
-                self.change_claim(id).into_iter().for_each(|claim| claim.disruption.clone_from(disruption));
+                self.change_claim(id)
+                    .into_iter()
+                    .for_each(|claim| claim.disruption.clone_from(disruption));
             }
             Step::Cordon { node } => {
                 let id = self.node_id(node)?;
@@ -282,7 +286,8 @@ impl World {
     pub(super) fn price_claims(&mut self) {
         for id in self.claims.keys().copied().collect::<Vec<_>>() {
             let Some(claim) = self.api.see_claim(id) else { continue };
-            let known = claim.instance_type.as_ref().zip(claim.zone.as_ref()).zip(claim.capacity_type);
+            let known =
+                claim.instance_type.as_ref().zip(claim.zone.as_ref()).zip(claim.capacity_type);
             let price = known.and_then(|((name, zone), way)| self.price_of(name, zone, way));
             self.api.claim(id).into_iter().for_each(|claim| claim.price = price);
         }

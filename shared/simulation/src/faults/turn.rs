@@ -164,7 +164,15 @@ impl World {
             Call::ReadFirst if self.odds.torn_ms > 0 => (50, self.odds.torn_ms),
             Call::ReadFirst | Call::AskLease | Call::FindOwn => (20, 60),
             Call::FollowUp | Call::Remember | Call::Release => (10, 40),
-            _ => (10 / at_once, 60 / at_once),
+            Call::Step(..)
+            | Call::RegisterClaim(..)
+            | Call::InitializeClaim(..)
+            | Call::ReadClaim(..)
+            | Call::WriteClaim(..)
+            | Call::AssignLabels(..)
+            | Call::AssignStatus(..)
+            | Call::GiveUp(_)
+            | Call::GiveUpFinalizer(_) => (10 / at_once, 60 / at_once),
         };
         let mut milliseconds = self.random.between(least, most);
         if self.happens(self.odds.frozen) {
@@ -204,8 +212,11 @@ impl World {
         let fate = self.fate(&call);
         let mut killed = fate == Fate::KilledBefore;
         if !killed {
-            let result =
-                if fate == Fate::Before { Err("no effect") } else { self.perform(&mut turn, &call) };
+            let result = if fate == Fate::Before {
+                Err("no effect")
+            } else {
+                self.perform(&mut turn, &call)
+            };
             killed = fate == Fate::KilledAfter;
             let result = if fate == Fate::After { Err("answer lost") } else { result };
             if let Err(problem) = result {
@@ -243,7 +254,8 @@ impl World {
             }
             Call::GiveUp(_) => drop(turn.calls.pop_front()),
             Call::AssignLabels(claim, ..) => {
-                let same = |next: &Call| matches!(next, Call::AssignStatus(other, ..) if other == claim);
+                let same =
+                    |next: &Call| matches!(next, Call::AssignStatus(other, ..) if other == claim);
                 turn.calls.retain(|next| !same(next));
             }
             Call::Release => turn.failed = true,
@@ -336,9 +348,9 @@ impl World {
     }
 
     fn order(&mut self, turn: &mut Turn, plan: Plan) {
-        let ids = plan.steps.iter().filter_map(|step| match step {
-            Step::Terminate { instance, .. } => Some(instance.clone()),
-            _ => None,
+        let ids = plan.steps.iter().filter_map(|step| {
+            let Step::Terminate { instance, .. } = step else { return None };
+            Some(instance.clone())
         });
         let ids = ids.collect::<Vec<_>>();
         if !ids.is_empty() {
@@ -357,11 +369,14 @@ fn turn_holds(turns: &BTreeMap<TurnId, Turn>, id: TurnId) -> bool {
 
 /// The rest of a run is not done once one of it has failed.
 fn drop_run(calls: &mut VecDeque<Call>, run: usize) {
-    let of_run = |call: &Call| match call {
-        Call::Step(other, _)
+    let of_run = |call: &Call| {
+        let (Call::Step(other, _)
         | Call::RegisterClaim(other, ..)
-        | Call::InitializeClaim(other, _) => *other == run,
-        _ => false,
+        | Call::InitializeClaim(other, _)) = call
+        else {
+            return false;
+        };
+        *other == run
     };
     while calls.front().is_some_and(of_run) {
         calls.pop_front();
@@ -387,10 +402,18 @@ fn summary(plan: &Plan) -> String {
         plan.unschedulable.len()
     )];
     let launches = plan.launches.iter().map(|launch| {
-        format!("{} {} for {} pods", launch.offering.instance_type, launch.offering.zone, launch.pods.len())
+        format!(
+            "{} {} for {} pods",
+            launch.offering.instance_type,
+            launch.offering.zone,
+            launch.pods.len()
+        )
     });
     parts.extend(launches);
-    parts.extend(plan.removals.iter().map(|removal| format!("remove {} {:?}", removal.node, removal.reason)));
+    parts.extend(plan.placements.iter().map(|each| format!("{} to {}", each.pod, each.node)));
+    parts.extend(
+        plan.removals.iter().map(|removal| format!("remove {} {:?}", removal.node, removal.reason)),
+    );
     parts.extend(plan.disruptions.iter().map(|each| {
         format!("{} {:?} {:?} saves {}", each.id, each.reason, each.stage, each.saves)
     }));

@@ -25,6 +25,8 @@ pub(super) struct PodRecord {
     pub(super) created_at: SimTime,
     /// Whether it still counts on its node for the kube-scheduler.
     pub(super) assigned: bool,
+    /// Whether the kube-scheduler knows that it is being deleted.
+    pub(super) ending: bool,
 }
 
 /// A node, as long as its object exists.
@@ -89,7 +91,7 @@ impl World {
     pub(super) fn new(setup: Setup, log: Log) -> Self {
         let mut world = Self {
             odds: setup.odds,
-            random: Random::new(setup.seed ^ 0x5EED_0F_FA17),
+            random: Random::new(setup.seed ^ 0x5EED_0FA1),
             now: SimTime::default(),
             events: EventQueue::default(),
             api: ApiServer::new(setup.cluster.clone()),

@@ -50,6 +50,8 @@ pub(crate) struct CachedNode {
     pub(crate) scored_used: [i64; 2],
     /// Pods by class; no zero counts.
     pub(crate) pods: BTreeMap<ClassId, u32>,
+    /// Those of them that are being deleted: topology spread does not count them (kube-scheduler, `countPodsMatchSelector`).
+    pub(crate) ending: BTreeMap<ClassId, u32>,
 }
 
 /// All that the scheduler knows.
@@ -104,6 +106,7 @@ impl SchedulerCache {
             used: Vec::new(),
             scored_used: [0; 2],
             pods: BTreeMap::new(),
+            ending: BTreeMap::new(),
         };
         self.nodes.insert(id, node);
         self.order.push(id);
@@ -147,6 +150,15 @@ impl SchedulerCache {
         } else {
             node.pods.insert(class, left)
         };
+    }
+
+    /// So many more pods of the class on the node are being deleted, or (below zero) have gone.
+    pub(crate) fn end(&mut self, class: ClassId, id: NodeId, more: i32) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            let count = node.ending.entry(class).or_insert(0);
+            *count = count.saturating_add_signed(more);
+            node.ending.retain(|_, count| *count > 0);
+        }
     }
 
     /// Whether some node has more pods on it than it can hold.

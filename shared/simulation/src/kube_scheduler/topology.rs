@@ -98,7 +98,7 @@ pub(super) fn domain_counts<'a>(
     let mut counts = BTreeMap::new();
     for node in cache.nodes.values().filter(counts_node) {
         if let Some(domain) = node.info.labels.get(&spread.topology_key) {
-            *counts.entry(domain.as_str()).or_insert(0) += pods_on(node, &same);
+            *counts.entry(domain.as_str()).or_insert(0) += staying_on(node, &same);
         }
     }
     counts
@@ -175,4 +175,10 @@ fn matching(cache: &SchedulerCache, wanted: impl Fn(&Class) -> bool) -> Vec<bool
 
 fn pods_on(node: &CachedNode, wanted: &[bool]) -> i64 {
     node.pods.iter().filter(|(class, _)| wanted[class.0]).map(|(_, count)| i64::from(*count)).sum()
+}
+
+/// Without those that are being deleted.
+fn staying_on(node: &CachedNode, wanted: &[bool]) -> i64 {
+    let ending = node.ending.iter().filter(|(class, _)| wanted[class.0]);
+    pods_on(node, wanted) - ending.map(|(_, count)| i64::from(*count)).sum::<i64>()
 }
