@@ -122,12 +122,16 @@ fn step(view: &View<'_>, places: &Places, ending: &Ending<'_>, found: &mut Lifec
 /// Cordons and drains the node of a running instance; whether nothing is left to wait for.
 fn drained(view: &View<'_>, places: &Places, ending: &Ending<'_>, found: &mut Lifecycle) -> bool {
     let Some(node) = ending.node else { return true };
-    if !node.taints.iter().any(|taint| taint.key == labels::DISRUPTED_TAINT) {
+    let closed = node.taints.iter().any(|taint| taint.key == labels::DISRUPTED_TAINT);
+    if !closed {
         found.steps.push(Step::Cordon { node: node.name.clone() });
+        found.wake_after(view.snapshot, 1);
     }
     let haste = ending.haste;
+    // Until the taint has been seen, the kube-scheduler may still bind pods here.
+    let quiet = closed && settled(view, ending);
     match drain(view, node, haste, places, found) {
-        Drained::Yes => haste.lost || (settled(view, ending) && volumes_gone(view, node, haste)),
+        Drained::Yes => haste.lost || (quiet && volumes_gone(view, node, haste)),
         Drained::Waiting => false,
     }
 }

@@ -1,5 +1,6 @@
 //! What must hold after every step, whatever goes wrong (ARCHITECTURE.md, invariants).
 
+use super::carry_out::type_of;
 use super::ec2;
 use super::event::{ClaimId, InstanceId};
 use super::turn::Turn;
@@ -105,15 +106,22 @@ impl World {
         }
     }
 
+    /// By what was bought: a claim that was written too late and never bought costs nothing.
     fn check_limits(&mut self) {
         let limited = self.api.all().node_pools.iter().filter(|pool| !pool.limits.is_empty());
         for (name, limits) in
             limited.map(|pool| (pool.name.clone(), pool.limits.clone())).collect::<Vec<_>>()
         {
             let mut used = Resources::new();
-            for claim in self.api.all().node_claims.iter().filter(|claim| claim.pool == name) {
-                used.add(&claim.capacity);
-                used.add(&Resources::new().with(NODES, 1));
+            let types = self.types();
+            for id in &self.ec2.live {
+                let record = &self.ec2.instances[id.0];
+                let of_pool = record.bootstrap.labels.get(labels::NODE_POOL) == Some(&name);
+                let known = type_of(&types, &record.instance.instance_type);
+                if let Some(known) = known.filter(|_| of_pool && record.instance.is_live()) {
+                    used.add(&known.capacity);
+                    used.add(&Resources::new().with(NODES, 1));
+                }
             }
             let over = limits.iter().find(|(name, limit)| used.get(name.as_str()) > *limit);
             if let Some((resource, limit)) = over {

@@ -356,10 +356,36 @@ impl World {
         if !ids.is_empty() {
             turn.calls.push_back(Call::Terminate(ids));
         }
-        for (run, step) in plan.steps.into_iter().enumerate() {
+        let (mut run, mut last) = (0, String::new());
+        for step in plan.steps {
+            let about = subject(&step);
+            if about != last {
+                (run, last) = (run + 1, about);
+            }
             self.order_step(turn, run, step);
         }
         self.order_launches(turn, plan.launches);
+    }
+}
+
+/// What a step is about: neighbouring steps of one subject are one run (`execute/src/steps.rs`).
+fn subject(step: &Step) -> String {
+    match step {
+        Step::Launch { batch, .. } => batch.clone(),
+        Step::Adopt { claim, .. }
+        | Step::Register { claim, .. }
+        | Step::Initialize { claim, .. }
+        | Step::MarkInterrupted { claim, .. }
+        | Step::MarkDisruption { claim, .. }
+        | Step::Delete { claim, .. }
+        | Step::ReleaseClaim { claim } => claim.to_string(),
+        Step::Cordon { node }
+        | Step::DeleteNode { node }
+        | Step::ReleaseNode { node }
+        | Step::Uncordon { node }
+        | Step::MarkEmpty { node, .. } => node.to_string(),
+        Step::Evict { uid, .. } | Step::ForceDelete { uid, .. } => uid.clone(),
+        Step::Terminate { instance, .. } => instance.clone(),
     }
 }
 
