@@ -1,6 +1,5 @@
 //! The snapshot, indexed.
 
-use model::disruption::InterruptionKind;
 use model::{Instance, Interruption, Node, NodeClaim, NodePool, Pod, Snapshot};
 use std::collections::BTreeMap;
 
@@ -90,12 +89,8 @@ impl<'a> View<'a> {
     pub(crate) fn interruption(&self, claim: &NodeClaim) -> Option<Interruption> {
         let instance = claim.provider_id.as_deref().and_then(|id| self.instance(instance_id(id)));
         let now = instance.filter(|_| claim.launch.is_some()).and_then(|found| found.interruption);
-        let at_risk = |told: &Interruption| told.kind == InterruptionKind::Rebalance;
-        match (claim.interruption, now) {
-            (Some(known), Some(new)) if at_risk(&known) && !at_risk(&new) => Some(new),
-            (Some(known), _) => Some(known),
-            (None, new) => new,
-        }
+        let news = now.filter(|new| new.outweighs(claim.interruption.as_ref()));
+        news.or(claim.interruption)
     }
 
     /// The pods bound to the node, by name.

@@ -14,7 +14,7 @@ from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.responses.spot_instances import SpotInstances
 
-from . import instances
+from . import instances, status
 from .prices import Prices
 
 # Filters of DescribeInstances: from EC2's name to what an instance of moto has. A list is true if any entry is.
@@ -101,6 +101,7 @@ def install(prices: Prices, reservations: list[dict]) -> None:
     utils.passes_filter_dict = matches
     TaggedEC2Resource.get_tags = get_tags
     instances.install(page)
+    status.install(page, like)
     types = InstanceResponse.describe_instance_types
     create_template = LaunchTemplates.create_launch_template
 
@@ -263,7 +264,7 @@ def reservation_matches(reservation: dict, filters: dict) -> bool:
 
 def spot_request(instance) -> dict:
     running = instance.state not in ("terminated", "shutting-down")
-    marked = getattr(instance, "interrupted", False)
+    marked = getattr(instance, "interrupted", None)
     code = "marked-for-termination" if marked else "fulfilled"
     code = code if running else "instance-terminated-by-user"
     return {
@@ -272,7 +273,7 @@ def spot_request(instance) -> dict:
         "LaunchedAvailabilityZone": instance.placement.zone,
         "SpotInstanceRequestId": getattr(instance, "spot_instance_request_id", f"sir-{instance.id[2:10]}"),
         "State": "active" if running else "closed",
-        "Status": {"Code": code, "Message": code, "UpdateTime": utcnow()},
+        "Status": {"Code": code, "Message": code, "UpdateTime": marked or utcnow()},
         "Tags": [{"Key": k, "Value": v} for k, v in getattr(instance, "spot_request_tags", {}).items()],
         "Type": "one-time",
     }

@@ -9,6 +9,7 @@ GET    instances                     all instances with what a kubelet needs: us
 GET    states                        state and launch time (seconds since 1970) of all instances, by id
 GET    types                         instance types with vCPUs, memory and accelerators
 POST   interrupt   {instance}        marks a spot instance for termination; answers the event that EC2 would send
+POST   status      {instance, impairedForS | event}   its checks have failed for so long; or an event of that code is scheduled for it
 POST   terminate   {instance}        ends an instance as EC2 does by itself, without a call that is counted
 POST   subnet      {id, available}   how many addresses are free in a subnet
 POST   reservations {…}              adds a capacity reservation as DescribeCapacityReservations answers it
@@ -20,6 +21,7 @@ import json
 import urllib.parse
 import uuid
 from dataclasses import asdict
+from datetime import timedelta
 
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
@@ -69,6 +71,7 @@ class Control:
             ("GET", "states"): lambda: self.states(),
             ("GET", "types"): lambda: types(),
             ("POST", "interrupt"): lambda: self.interrupt(request["instance"]),
+            ("POST", "status"): lambda: self.status(request),
             ("POST", "terminate"): lambda: self.terminate(request["instance"]),
             ("POST", "subnet"): lambda: self.set_subnet(request["id"], int(request["available"])),
             ("POST", "reservations"): lambda: self.reservations.append(request),
@@ -120,9 +123,17 @@ class Control:
         return found
 
     def interrupt(self, instance_id: str) -> dict:
-        self.instance(instance_id).interrupted = True
+        self.instance(instance_id).interrupted = utcnow()
         detail = {"instance-id": instance_id, "instance-action": "terminate"}
         return self.event("EC2 Spot Instance Interruption Warning", instance_id, detail)
+
+    def status(self, request: dict) -> dict:
+        instance = self.instance(request["instance"])
+        if "impairedForS" in request:
+            instance.impaired_since = utcnow() - timedelta(seconds=request["impairedForS"])
+        if "event" in request:
+            instance.scheduled_event = request["event"]
+        return {"status": "ok"}
 
     def terminate(self, instance_id: str) -> dict:
         self.instance(instance_id).terminate()

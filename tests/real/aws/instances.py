@@ -6,6 +6,7 @@ thousand nodes reads them at every turn.
 from xml.sax.saxutils import escape
 
 from moto.ec2.exceptions import InvalidParameterCombination
+from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses.instances import InstanceResponse
 
 from .fleet import LAUNCHING
@@ -133,4 +134,18 @@ def install(page) -> None:
             f"<reservationSet>{items}</reservationSet>{element('nextToken', token)}</DescribeInstancesResponse>"
         )
 
+    theirs = Subnet.get_available_subnet_ip
+
+    def get_available_subnet_ip(subnet, instance) -> str:
+        """An address that was not used yet, while there is one: moto gives the next instance what the last one has freed."""
+        freed, subnet._unused_ips = subnet._unused_ips, set()
+        try:
+            return theirs(subnet, instance)
+        except StopIteration:
+            subnet._unused_ips, freed = freed, set()
+            return theirs(subnet, instance)
+        finally:
+            subnet._unused_ips |= freed
+
+    Subnet.get_available_subnet_ip = get_available_subnet_ip
     InstanceResponse.describe_instances = describe_instances

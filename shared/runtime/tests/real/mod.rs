@@ -2,11 +2,16 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of this")]
 
+mod objects;
+mod seen;
 mod stack;
 mod wire;
 mod world;
 
+pub(crate) use objects::{class, deployment, pool};
+pub(crate) use seen::{Seen, instance_of, is_true, text};
 pub(crate) use wire::{Answered, Call, When, Wire};
 pub(crate) use world::{
-    CLASSES, CONFIG_MAPS, Ended, Function, POOLS, Seen, World, class, is_true, pool, text,
+    BUDGETS, CLAIMS, CLASSES, CONFIG_MAPS, DEPLOYMENTS, Ended, Function, NODES, POOLS,
+    PROVISIONERS, World,
 };

@@ -1,5 +1,7 @@
 //! The world of one test: an account, a cluster, and functions that come and go.
 
+use super::objects::{class, pool};
+use super::seen::Seen;
 use super::stack::Stack;
 use super::wire::{self, Call, When, Wire};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -14,8 +16,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Mutex, MutexGuard};
 
-const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
-const NODES: &str = "/api/v1/nodes";
+pub(crate) const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
+pub(crate) const NODES: &str = "/api/v1/nodes";
+pub(crate) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const REPLICA_SETS: &str = "/apis/apps/v1/namespaces/default/replicasets";
+pub(crate) const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+pub(crate) const PROVISIONERS: &str = "/apis/karpenter.sh/v1alpha5/provisioners";
+const TEMPLATES: &str = "/apis/karpenter.k8s.aws/v1alpha1/awsnodetemplates";
 const PODS: &str = "/api/v1/namespaces/default/pods";
 pub(crate) const POOLS: &str = "/apis/karpenter.sh/v1/nodepools";
 pub(crate) const CLASSES: &str = "/apis/karpenter.k8s.aws/v1/ec2nodeclasses";
@@ -62,87 +69,6 @@ pub(crate) enum Ended {
     },
 }
 
-/// What there is.
-#[derive(Debug)]
-pub(crate) struct Seen {
-    pub(crate) claims: Vec<Value>,
-    pub(crate) nodes: Vec<Value>,
-    pub(crate) pods: Vec<Value>,
-    /// Instances since the round began, as the emulator describes them, those that ended too.
-    pub(crate) instances: Vec<Value>,
-}
-
-impl Seen {
-    pub(crate) fn live(&self) -> impl Iterator<Item = &Value> {
-        self.instances
-            .iter()
-            .filter(|each| each["state"] == "running" || each["state"] == "pending")
-    }
-
-    fn is_empty(&self) -> bool {
-        self.claims.is_empty()
-            && self.nodes.is_empty()
-            && self.pods.is_empty()
-            && self.live().next().is_none()
-    }
-
-    /// Every claim has an instance and every instance a claim, and no more were ever bought; labels and finalizers are where they belong.
-    pub(crate) fn is_whole(&self, count: usize, about: &str) {
-        let claimed = self.claims.iter().map(instance_of).collect::<BTreeSet<_>>();
-        let live = self.live().map(|each| text(each, "/id").to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(claimed, live, "{about}: {self:#?}");
-        let counts = (live.len(), self.instances.len());
-        assert_eq!(counts, (count, count), "{about}: {:#?}", self.instances);
-        let finalizers = json!(["karpenter.sh/termination"]);
-        for claim in &self.claims {
-            let own = self.live().find(|each| instance_of(claim) == text(each, "/id")).unwrap();
-            let labels = &claim["metadata"]["labels"];
-            assert_eq!(
-                labels["node.kubernetes.io/instance-type"], own["type"],
-                "{about}: {claim:#}"
-            );
-            assert_eq!(labels["topology.kubernetes.io/zone"], own["zone"], "{about}: {claim:#}");
-            assert_eq!(claim["metadata"]["finalizers"], finalizers, "{about}");
-            assert_eq!(own["tags"]["karpenter.sh/nodeclaim"], claim["metadata"]["name"], "{about}");
-        }
-        for node in &self.nodes {
-            let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
-            assert!(taints.is_empty(), "{about}: {taints:?}");
-            assert_eq!(node["metadata"]["labels"]["karpenter.sh/initialized"], "true", "{about}");
-            assert_eq!(node["metadata"]["finalizers"], finalizers, "{about}");
-            assert_eq!(node["metadata"]["ownerReferences"].as_array().unwrap().len(), 1, "{about}");
-        }
-    }
-
-    /// Whether so many pods run.
-    pub(crate) fn running(&self, count: usize) -> bool {
-        let running = self.pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
-        running.count() == count && self.pods.len() == count
-    }
-
-    /// Whether all claims have this condition, and there are so many.
-    pub(crate) fn claims_are(&self, condition: &str, count: usize) -> bool {
-        let holds = |claim: &&Value| is_true(claim, condition);
-        self.claims.len() == count && self.claims.iter().filter(holds).count() == count
-    }
-}
-
-/// A text in an object; empty if it is not there.
-pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The id of a claim's instance.
-fn instance_of(claim: &Value) -> String {
-    text(claim, "/status/providerID").rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-/// Whether an object has this condition.
-pub(crate) fn is_true(object: &Value, condition: &str) -> bool {
-    let all = object["status"]["conditions"].as_array().into_iter().flatten();
-    all.into_iter().any(|each| each["type"] == condition && each["status"] == "True")
-}
-
 impl World {
     /// The world of this binary's stack, empty; `None` if there are no real parts.
     pub(crate) async fn open() -> Option<Self> {
@@ -180,7 +106,7 @@ impl World {
             ("PLANNER_STEPS", "1000000"),
         ];
         self.settings.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        for path in [POOLS, CLASSES] {
+        for path in [POOLS, PROVISIONERS, CLASSES, TEMPLATES] {
             self.delete_all(path).await;
         }
         self.apply(CLASSES, &class()).await;
@@ -319,7 +245,7 @@ impl World {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
-    async fn delete_all(&self, path: &str) {
+    pub(crate) async fn delete_all(&self, path: &str) {
         let now = json!({ "gracePeriodSeconds": 0 });
         for object in self.list(path).await {
             let one = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
@@ -382,10 +308,12 @@ impl World {
         self.control("DELETE", "faults", &json!({})).await;
         let _ = self.api("DELETE", LEASE, &Value::Null).await;
         self.delete_all(CONFIG_MAPS).await;
-        self.delete_all(PODS).await;
+        for path in [DEPLOYMENTS, REPLICA_SETS, BUDGETS] {
+            self.delete_all(path).await;
+        }
         self.eventually("nothing is left", async || {
             let seen = self.seen().await;
-            for path in [CLAIMS, NODES] {
+            for path in [PODS, CLAIMS, NODES] {
                 self.delete_all(path).await;
             }
             for instance in seen.live() {
@@ -506,35 +434,4 @@ impl Function {
             Knocked::Busy => panic!("another turn has the lease"),
         }
     }
-}
-
-/// A node class that finds what the account has.
-pub(crate) fn class() -> Value {
-    let found = json!([{ "tags": { "karpenter.sh/discovery": "demo" } }]);
-    json!({
-        "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass", "metadata": { "name": "default" },
-        "spec": {
-            "amiSelectorTerms": [{ "alias": "al2023@latest" }],
-            "instanceProfile": "KarpenterNodeInstanceProfile-demo",
-            "subnetSelectorTerms": found, "securityGroupSelectorTerms": found,
-        },
-    })
-}
-
-/// A pool of these types on demand in these zones, whose empty nodes go at once.
-pub(crate) fn pool(types: &[&str], zones: &[&str]) -> Value {
-    json!({
-        "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": { "name": "default" },
-        "spec": {
-            "disruption": { "consolidateAfter": "0s", "consolidationPolicy": "WhenEmpty", "budgets": [{ "nodes": "100%" }] },
-            "template": { "spec": {
-                "nodeClassRef": { "group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default" },
-                "requirements": [
-                    { "key": "node.kubernetes.io/instance-type", "operator": "In", "values": types },
-                    { "key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"] },
-                    { "key": "topology.kubernetes.io/zone", "operator": "In", "values": zones },
-                ],
-            }},
-        },
-    })
 }
