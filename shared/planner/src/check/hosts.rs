@@ -35,7 +35,7 @@ pub(super) struct Host<'a> {
 pub(super) fn hosts<'a>(
     snapshot: &'a Snapshot,
     plan: &'a Plan,
-    leaving: &Leaving,
+    leaving: &Leaving<'_>,
     findings: &mut Findings,
 ) -> Vec<Host<'a>> {
     let volumes = Arc::new(volumes(snapshot));
@@ -47,6 +47,8 @@ pub(super) fn hosts<'a>(
         }
     }
     let names = snapshot.nodes.iter().map(|node| &node.name).collect::<BTreeSet<_>>();
+    let ids = snapshot.nodes.iter().map(|node| node.provider_id.as_str());
+    let ids = ids.filter(|id| !id.is_empty()).collect::<BTreeSet<_>>();
     let mut hosts = Vec::new();
     for node in &snapshot.nodes {
         let pods = running.remove(&*node.name).unwrap_or_default();
@@ -56,6 +58,7 @@ pub(super) fn hosts<'a>(
         .node_claims
         .iter()
         .filter(|claim| claim.node_name.as_ref().is_none_or(|name| !names.contains(name)))
+        .filter(|claim| claim.provider_id.as_deref().is_none_or(|id| !ids.contains(id)))
     {
         hosts.push(of_claim(snapshot, claim, &volumes));
     }

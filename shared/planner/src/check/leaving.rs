@@ -1,16 +1,20 @@
 //! Which nodes are on their way out once the plan is carried out, worked out anew.
 
 use model::disruption::{InterruptionKind, Stage};
-use model::{Disruption, Interruption, Node, NodeClaim, Plan, Pod, Snapshot, Step};
+use model::{Disruption, Interruption, Node, NodeClaim, Plan, Pod, PodId, Snapshot, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The names of nodes, and of claims without a node, that leave.
-pub(super) struct Leaving(BTreeSet<String>);
+pub(super) struct Leaving<'a> {
+    names: BTreeSet<String>,
+    /// Pods that the plan gives a place.
+    placed: BTreeSet<&'a PodId>,
+}
 
-impl Leaving {
+impl<'a> Leaving<'a> {
     /// By the snapshot, or because the plan begins it.
-    pub(super) fn new(snapshot: &Snapshot, plan: &Plan) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, plan: &'a Plan) -> Self {
         let removed = plan.removals.iter().map(|removal| &removal.node).collect::<BTreeSet<_>>();
         let gone = |node: &&Node| node.deleting || removed.contains(&node.name);
         let nodes = snapshot.nodes.iter().filter(gone).map(|node| node.name.to_string());
@@ -30,18 +34,22 @@ impl Leaving {
             let node = claim.provider_id.as_deref().and_then(|id| by_instance.get(id));
             names.extend(node.map(|node| node.name.to_string()));
         }
-        Self(names)
+        let placed = plan.placements.iter().map(|placement| &placement.pod);
+        let bought = plan.launches.iter().flat_map(|launch| &launch.pods);
+        Self { names, placed: placed.chain(bought).collect() }
     }
 
     /// Whether the node or claim leaves.
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.names.contains(name)
     }
 
-    /// Whether the pod runs on such a node, and would run elsewhere once it is gone.
+    /// Whether the pod runs on such a node, and would run elsewhere once it is gone. One that must not be disturbed may hold its
+    /// node: it moves only if the plan moves it.
     pub(super) fn moves(&self, pod: &Pod) -> bool {
         let node = pod.node_name.as_deref();
-        pod.is_reschedulable() && node.is_some_and(|node| self.contains(node))
+        let free = !pod.do_not_disrupt || self.placed.contains(&pod.id);
+        free && pod.is_reschedulable() && node.is_some_and(|node| self.contains(node))
     }
 }
 

@@ -98,7 +98,7 @@ fn assign<'a>(
     places
 }
 
-fn nothing_goes_where_all_leave(plan: &Plan, leaving: &Leaving, findings: &mut Findings) {
+fn nothing_goes_where_all_leave(plan: &Plan, leaving: &Leaving<'_>, findings: &mut Findings) {
     for placement in plan.placements.iter().filter(|placement| leaving.contains(&placement.node)) {
         let problem = format!("is planned onto {}, which is on its way out", placement.node);
         findings.add(&placement.pod, problem);
@@ -109,7 +109,7 @@ fn nothing_goes_where_all_leave(plan: &Plan, leaving: &Leaving, findings: &mut F
 fn every_pod_that_waits_once(
     snapshot: &Snapshot,
     plan: &Plan,
-    leaving: &Leaving,
+    leaving: &Leaving<'_>,
     places: &BTreeMap<&PodId, u32>,
     findings: &mut Findings,
 ) {

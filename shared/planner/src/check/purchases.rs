@@ -133,10 +133,11 @@ fn check_limits(snapshot: &Snapshot, plan: &Plan, pool: &NodePool, findings: &mu
         .filter(|node| node.pool() == Some(&pool.name))
         .for_each(|node| count(&node.capacity));
     let arrived = |claim: &&model::NodeClaim| {
-        claim
-            .node_name
-            .as_ref()
-            .is_some_and(|name| snapshot.nodes.iter().any(|node| node.name == *name))
+        let id = claim.provider_id.as_deref().filter(|id| !id.is_empty());
+        let is = |node: &model::Node| {
+            claim.node_name.as_ref() == Some(&node.name) || id == Some(&*node.provider_id)
+        };
+        snapshot.nodes.iter().any(is)
     };
     snapshot
         .node_claims

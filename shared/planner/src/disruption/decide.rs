@@ -79,8 +79,8 @@ fn settle<'a>(view: &View<'a>, settled: &mut Settled<'a>, options: &Options) -> 
     loop {
         let off = settled.begun.iter().filter(|(_, verdict)| *verdict == Verdict::CalledOff);
         let staying = off.flat_map(|(begun, _)| begun.nodes.iter().copied()).collect::<Vec<_>>();
-        let forced = settled.forced.iter().map(|own| own.node);
-        let leaving = Leaving::but_for(view, &staying).with(forced);
+        let forced = settled.forced.iter().map(|own| (own.node, own.claim, own.reason));
+        let leaving = Leaving::but_for(view, &staying).with_deleted(forced);
         let scheduled = schedule(view.snapshot, &leaving, options);
         let plan = &scheduled.plan;
         let places = Places::new(view, &plan.placements, &plan.launches);

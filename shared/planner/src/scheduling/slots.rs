@@ -105,29 +105,60 @@ pub(crate) fn slots<'a>(
     zones: &[String],
 ) -> Vec<Slot<'a>> {
     let pods = pods_by_node(snapshot);
-    let claims = snapshot
-        .node_claims
-        .iter()
-        .filter_map(|claim| claim.node_name.as_ref().map(|node| (&**node, claim)));
-    let claims = claims.collect::<BTreeMap<_, _>>();
+    let claims = joined(snapshot);
     let nodes = snapshot.nodes.iter().map(|node| {
         let on_it = pods.get(&*node.name).map_or(&[][..], Vec::as_slice);
         node_slot(snapshot, node, claims.get(&*node.name).copied(), on_it, dimensions, zones)
     });
-    let known = snapshot.nodes.iter().map(|node| &*node.name).collect::<BTreeSet<_>>();
-    let coming = snapshot
-        .node_claims
-        .iter()
-        .filter(|claim| !claim.node_name.as_ref().is_some_and(|name| known.contains(&**name)));
+    let arrived = claims.values().map(|claim| &claim.name).collect::<BTreeSet<_>>();
+    let coming = snapshot.node_claims.iter().filter(|claim| !arrived.contains(&claim.name));
     let mut slots = nodes
         .chain(coming.map(|claim| claim_slot(snapshot, claim, dimensions, zones)))
         .collect::<Vec<_>>();
     for slot in slots.iter_mut().filter(|slot| leaving.contains(&slot.name)) {
         slot.usable = false;
     }
+    reserve_for_moves(snapshot, leaving, &mut slots);
     attach_volumes(snapshot, &pods, &mut slots);
     slots.sort_by(|a, b| (!a.initialized, &a.name).cmp(&(!b.initialized, &b.name)));
     slots
+}
+
+/// The claims whose nodes have joined, by node; a claim may not name its node yet.
+fn joined(snapshot: &Snapshot) -> BTreeMap<&str, &NodeClaim> {
+    let has_id = |node: &&Node| !node.provider_id.is_empty();
+    let ids = snapshot.nodes.iter().filter(has_id).map(|node| (node.provider_id.as_str(), node));
+    let ids = ids.collect::<BTreeMap<_, _>>();
+    let names = snapshot.nodes.iter().map(|node| (&*node.name, node)).collect::<BTreeMap<_, _>>();
+    let node_of = |claim: &NodeClaim| {
+        let named = claim.node_name.as_deref().and_then(|name| names.get(name));
+        let joined = || claim.provider_id.as_deref().and_then(|id| ids.get(id));
+        named.or_else(joined).copied()
+    };
+    let claims = snapshot.node_claims.iter();
+    claims.filter_map(|claim| Some((&*node_of(claim)?.name, claim))).collect()
+}
+
+/// Room that was bought for pods of leaving nodes stays theirs until they have moved: placed anew they might not fit as they were packed.
+fn reserve_for_moves<'a>(snapshot: &'a Snapshot, leaving: &Leaving<'_>, slots: &mut [Slot<'a>]) {
+    let moving = snapshot.pods.iter().filter(|pod| leaving.moves(pod)).map(|pod| &pod.id);
+    let moving = moving.collect::<BTreeSet<_>>();
+    if moving.is_empty() {
+        return;
+    }
+    let mut bought: BTreeMap<&str, Vec<&PodId>> = BTreeMap::new();
+    let nodes = joined(snapshot).into_iter().map(|(node, claim)| (&*claim.name, node));
+    let nodes = nodes.collect::<BTreeMap<_, _>>();
+    for claim in &snapshot.node_claims {
+        let pods = claim.launch.iter().flat_map(|launch| &launch.pods);
+        let pods = pods.filter(|pod| moving.contains(pod)).collect::<Vec<_>>();
+        if !pods.is_empty() {
+            bought.insert(nodes.get(&*claim.name).copied().unwrap_or(&claim.name), pods);
+        }
+    }
+    for slot in slots {
+        slot.nominated.extend(bought.get(&*slot.name).into_iter().flatten());
+    }
 }
 
 /// Notes what running pods have attached, where the node says how much it can.

@@ -354,6 +354,7 @@ impl World {
         }
         self.join();
         self.bind();
+        self.drop_past();
     }
 
     fn join(&mut self) {
@@ -373,6 +374,16 @@ impl World {
         let nodes = self.snapshot.node_claims.iter().filter(comes).filter(missing).map(node_of);
         let nodes = nodes.collect::<Vec<_>>();
         self.snapshot.nodes.extend(nodes);
+    }
+
+    /// As what is read of a cluster has it: a claim that is set up keeps room only for pods that wait.
+    fn drop_past(&mut self) {
+        let waiting = self.snapshot.pods.iter().filter(|pod| pod.node_name.is_none());
+        let waiting = waiting.map(|pod| pod.id.clone()).collect::<Vec<_>>();
+        let claims = self.snapshot.node_claims.iter_mut();
+        for claim in claims.filter(|claim| claim.progress.initialized) {
+            claim.nominated.retain(|pod| waiting.contains(pod));
+        }
     }
 
     fn bind(&mut self) {
