@@ -14,10 +14,12 @@ mod places;
 mod repack;
 mod scheduling;
 mod view;
+mod what_if;
 
 pub use check::{Violation, check};
 pub use heed::heed;
 pub use repack::{Repack, repack};
+pub use what_if::{Consolidation, ConsolidationStep, Scope, consolidate};
 
 use model::{Plan, Snapshot};
 

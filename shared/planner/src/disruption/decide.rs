@@ -12,7 +12,7 @@ use crate::places::Places;
 use crate::scheduling::{Scheduled, schedule};
 use crate::view::View;
 use model::disruption::Stage;
-use model::{Duration, PlannedDisruption, Removal, Step, Timestamp};
+use model::{Duration, Launch, PlannedDisruption, Removal, Step, Timestamp};
 use std::collections::BTreeSet;
 
 /// A proposal is looked at again after so many seconds before anything is touched (karpenter core, `validation.go`).
@@ -171,10 +171,22 @@ impl<'a> Disruptions<'a> {
             }
         }
         let kept = self.confirm(view, confirmed, options);
+        self.keep_cheaper(view, &kept);
         found_again.retain(|id| kept.iter().any(|own| own.id() == **id) || !ripe(&known, id, now));
         settled.withdrawn = known;
         settled.withdrawn.retain(|own| !found_again.contains(own.id));
         settled.begins.extend(kept);
+    }
+
+    /// What is bought for consolidation must save even if EC2 gives the dearest of what it may.
+    fn keep_cheaper(&mut self, view: &View<'a>, kept: &[Intention<'a>]) {
+        let nodes = kept.iter().flat_map(Intention::nodes).collect::<Vec<_>>();
+        let pods = progress::moving(view, &self.leaving, &nodes);
+        let pods = pods.into_iter().map(|pod| &pod.id).collect::<BTreeSet<_>>();
+        let own = |launch: &&mut Launch| launch.pods.iter().any(|pod| pods.contains(pod));
+        let mut launches = self.scheduled.plan.launches.iter_mut().filter(own).collect::<Vec<_>>();
+        let ceiling = kept.iter().filter_map(|intention| intention.ceiling);
+        consolidation::keep_cheaper(&mut launches, ceiling.map(|ceiling| ceiling.0).sum());
     }
 
     /// Places for the pods of what was found right twice; returns what can still be carried out.

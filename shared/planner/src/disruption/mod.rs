@@ -4,10 +4,10 @@
 //! empty, what costs more than it need. Whatever moves running pods buys their new places first.
 
 mod budgets;
-mod consolidation;
+pub(crate) mod consolidation;
 mod decide;
 mod drift;
-mod eligibility;
+pub(crate) mod eligibility;
 mod emptiness;
 mod expiration;
 mod interrupted;
@@ -22,10 +22,10 @@ pub(crate) use emptiness::busy;
 
 use crate::Options;
 use crate::leaving::Leaving;
-use crate::scheduling::{Scheduled, schedule};
+use crate::scheduling::Scheduled;
 use crate::view::View;
 use eligibility::Candidate;
-use model::{DisruptionReason, MicroUsdPerHour, Node, Placement, Timestamp};
+use model::{DisruptionReason, MicroUsdPerHour, Node, Placement};
 
 /// What the methods of a turn look at.
 pub(crate) struct Turn<'v, 'a> {
@@ -37,13 +37,6 @@ pub(crate) struct Turn<'v, 'a> {
     pub(crate) base: &'v Scheduled,
     /// How hard to look.
     pub(crate) options: &'v Options,
-}
-
-impl<'a> Turn<'_, 'a> {
-    /// Where pods would go if these nodes were taken away too.
-    pub(crate) fn without(&self, nodes: impl IntoIterator<Item = &'a Node>) -> Scheduled {
-        schedule(self.view.snapshot, &self.leaving.with(nodes), self.options)
-    }
 }
 
 /// Nodes that some method wants to take away, together.
@@ -91,10 +84,6 @@ pub(crate) struct Expected {
 /// An intention that was marked on its claims and waits to be found right once more.
 #[derive(Clone, Debug)]
 pub(crate) struct Proposal<'a> {
-    /// Its name.
-    pub(crate) id: String,
-    /// Since when it has been marked.
-    pub(crate) since: Timestamp,
     /// Its nodes, by name.
     pub(crate) nodes: Vec<&'a Node>,
 }

@@ -59,7 +59,7 @@ impl<'a> Begun<'a> {
 
     /// As consolidation is told of it.
     pub(super) fn proposal(&self) -> Proposal<'a> {
-        Proposal { id: self.id.to_owned(), since: self.since, nodes: self.nodes.clone() }
+        Proposal { nodes: self.nodes.clone() }
     }
 
     /// Whether the intention is this one, found again.

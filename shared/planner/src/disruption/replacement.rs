@@ -4,6 +4,7 @@ use super::Intention;
 use super::decide::{Disruptions, Settled};
 use super::methods::Forced;
 use super::progress::{Begun, Verdict, moving};
+use super::tell::share;
 use crate::Options;
 use crate::leaving::Leaving;
 use crate::places::{Place, Places};
@@ -60,9 +61,11 @@ fn fault(intention: &Intention<'_>, pods: &[&Pod], then: &Scheduled) -> Option<I
     if let Some(left) = then.stranded.iter().find(|left| ids.contains(&left.pod)) {
         return Some(Ineligible::Stranded { pod: left.pod.clone(), reasons: left.reasons.clone() });
     }
-    let bought = |launch: &&Launch| launch.pods.iter().any(|pod| ids.contains(pod));
-    let launches = then.plan.launches.iter().filter(bought);
-    let price = launches.map(|launch| launch.offering.price).sum::<MicroUsdPerHour>();
+    // New nodes may be shared with other pods: each intention bears its part.
+    let bought = |launch: &Launch| {
+        share(launch, launch.pods.iter().filter(|pod| ids.contains(pod)).count()).max(0) as u64
+    };
+    let price = MicroUsdPerHour(then.plan.launches.iter().map(bought).sum());
     intention.ceiling.filter(|ceiling| price > *ceiling).map(|_| Ineligible::TooDear)
 }
 

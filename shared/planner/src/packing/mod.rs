@@ -54,6 +54,33 @@ pub(crate) fn prove(problem: &Problem, free: &[(Vec<i64>, bitset::Bitset)], step
     bound::prove(problem, &relaxation.duals, free, SEARCH)
 }
 
+/// What items and resources are worth, in micro-dollars an hour.
+pub(crate) struct Worths {
+    /// By item: no node can be bought that holds items worth more than its price.
+    pub(crate) items: Vec<f64>,
+    /// By dimension, for one unit.
+    pub(crate) dimensions: Vec<f64>,
+}
+
+/// What each item adds to the least price of all, by the relaxation.
+pub(crate) fn worths(problem: &Problem, steps: u64) -> Worths {
+    let counts = problem.items.iter().map(|item| item.count).collect::<Vec<_>>();
+    if counts.iter().all(|count| *count == 0) || problem.kinds.is_empty() {
+        return Worths {
+            items: vec![0.0; counts.len()],
+            dimensions: vec![0.0; problem.dimensions],
+        };
+    }
+    let divisible = resources::solve(problem);
+    if shapes(&counts) > MOST_ROWS {
+        return Worths { items: divisible.values, dimensions: divisible.prices };
+    }
+    let guess = Some(divisible.values.as_slice());
+    let mut work = Work::new(steps);
+    let relaxed = columns::relax(problem, &counts, &[], guess, ROUNDS, (200, 2000), &mut work);
+    Worths { items: relaxed.duals, dimensions: divisible.prices }
+}
+
 fn shapes(counts: &[u32]) -> usize {
     counts.iter().filter(|count| **count > 0).count()
 }

@@ -10,6 +10,8 @@ const PARTS: f64 = 1_000_000.0;
 pub(crate) struct Resources {
     /// The worth of each item by its size alone. No node can hold items worth more than its price, but for rounding.
     pub(crate) values: Vec<f64>,
+    /// The worth of one unit of each dimension.
+    pub(crate) prices: Vec<f64>,
     /// The kinds bought, and how many of each.
     pub(crate) nodes: Vec<(usize, f64)>,
 }
@@ -52,7 +54,7 @@ pub(crate) fn solve(problem: &Problem) -> Resources {
     let values = problem.items.iter().map(|item| worth(&item.size)).collect();
     let bought = master.solution().into_iter();
     let nodes = bought.map(|(column, times)| (master.columns[column].kind, times)).collect();
-    Resources { values, nodes }
+    Resources { values, prices, nodes }
 }
 
 fn column(problem: &Problem, kind: usize, scale: &[f64], demands: &[u32]) -> Column {

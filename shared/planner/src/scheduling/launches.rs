@@ -8,7 +8,7 @@ use model::{Alternative, Launch, PodId};
 use std::collections::BTreeMap;
 
 /// A launch keeps at most so many alternatives.
-const MOST_ALTERNATIVES: usize = 40;
+const MOST_ALTERNATIVES: usize = 60;
 /// Of each instance type at most so many zones and capacity types are kept, so that types stay diverse.
 const MOST_OF_A_TYPE: usize = 6;
 

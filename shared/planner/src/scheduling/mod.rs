@@ -18,19 +18,61 @@ mod together;
 mod topology;
 mod translate;
 mod volumes;
+mod worth;
 
 use crate::Options;
 use crate::leaving::Leaving;
 use crate::packing::bitset::Bitset;
 use bound::Free;
-use buy::{Bought, Market, Purchase};
-use candidates::{Atoms, Candidates};
-use classes::Classes;
-use limits::Limits;
+use buy::Purchase;
+pub(crate) use buy::{Bought, Market};
+use candidates::Atoms;
+pub(crate) use candidates::Candidates;
+pub(crate) use classes::{Class, Classes};
+pub(crate) use dimensions::{fits, take};
+pub(crate) use launches::launches;
+pub(crate) use limits::Limits;
 use model::{Cost, Launch, MicroUsdPerHour, Placement, Plan, Reason, Snapshot, Unschedulable};
-use place::{Demands, Placer};
+use place::Placer;
+pub(crate) use place::{Demands, Standing, may_hold};
+pub(crate) use slots::Slot;
 use std::collections::BTreeMap;
-use topology::Topology;
+pub(crate) use topology::{Level, Topology};
+pub(crate) use volumes::Attachments;
+pub(crate) use worth::{Worth, useful, worth};
+
+/// What a turn decides about: the pods that want a place, in classes, what could be bought for them, and the nodes as they stand.
+pub(crate) struct Scene<'a> {
+    pub(crate) classes: Classes<'a>,
+    pub(crate) candidates: Candidates<'a>,
+    /// By class, the candidates that can hold one of its pods.
+    pub(crate) fitting: Vec<Bitset>,
+    /// By class, the candidates that its node selector and affinity allow.
+    pub(crate) selected: Vec<Bitset>,
+    pub(crate) slots: Vec<Slot<'a>>,
+    pub(crate) topology: Topology<'a>,
+    atoms: Atoms,
+}
+
+impl<'a> Scene<'a> {
+    /// Looks at the snapshot.
+    pub(crate) fn new(snapshot: &'a Snapshot, leaving: &Leaving<'_>) -> Self {
+        let keys = classes::selector_keys(snapshot);
+        let mut classes = classes::classify(snapshot, leaving, &keys);
+        let candidates = Candidates::new(snapshot, &classes);
+        let slots = slots::slots(snapshot, leaving, &classes.dimensions, &candidates.zones);
+        let zones = candidates.zones.len();
+        let topology = Topology::new(snapshot, leaving, &mut classes.list, &slots, zones);
+        let mut atoms = Atoms::default();
+        let fit = |class: &Class<'_>, atoms: &mut Atoms| {
+            candidates.large_enough(&candidates.allowed(class, atoms), &class.size)
+        };
+        let fitting = classes.list.iter().map(|class| fit(class, &mut atoms)).collect();
+        let selected =
+            classes.list.iter().map(|class| candidates.selected(class, &mut atoms)).collect();
+        Self { classes, candidates, fitting, selected, slots, topology, atoms }
+    }
+}
 
 /// Places for pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,19 +85,8 @@ pub(crate) struct Scheduled {
 
 /// Finds a place for every pending pod, and for every pod of a leaving node, that can have one.
 pub(crate) fn schedule(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
-    let keys = classes::selector_keys(snapshot);
-    let mut classes = classes::classify(snapshot, leaving, &keys);
-    let candidates = Candidates::new(snapshot, &classes);
-    let slots = slots::slots(snapshot, leaving, &classes.dimensions, &candidates.zones);
-    let zones = candidates.zones.len();
-    let topology = Topology::new(snapshot, leaving, &mut classes.list, &slots, zones);
-    let mut atoms = Atoms::default();
-    let fit = |class: &classes::Class<'_>, atoms: &mut Atoms| {
-        candidates.large_enough(&candidates.allowed(class, atoms), &class.size)
-    };
-    let fitting = classes.list.iter().map(|class| fit(class, &mut atoms)).collect::<Vec<_>>();
-    let selected =
-        classes.list.iter().map(|class| candidates.selected(class, &mut atoms)).collect::<Vec<_>>();
+    let Scene { classes, candidates, fitting, selected, slots, topology, mut atoms } =
+        Scene::new(snapshot, leaving);
     let limits = Limits::new(&candidates, &slots);
     let mut placer = Placer {
         classes: &classes.list,
@@ -154,7 +185,7 @@ impl<'a> Turn<'a, '_> {
         placements.sort();
         let bound = simple.then_some(purchase.bound);
         let (limited, nodes) = (purchase.limited, purchase.nodes);
-        let launches = launches::launches(&market, nodes, &limits);
+        let launches = launches(&market, nodes, &limits);
         let cost = self.cost(&market, &launches, bound, limited, &unschedulable);
         Plan { launches, placements, unschedulable, cost, ..Plan::default() }
     }

@@ -51,6 +51,46 @@ pub(super) struct Search {
     pub(super) zonal: bool,
 }
 
+/// Whether the class could be on the slot by labels, taints and volumes, whatever room it has.
+pub(crate) fn may_hold(class: &Class<'_>, slot: &Slot<'_>) -> bool {
+    slot.usable
+        && model::taints::untolerated(&slot.taints, &class.spec.tolerations).is_none()
+        && slot.matches(&class.spec.node_selector, &class.spec.node_affinity)
+        && class.volumes.iter().all(|terms| slot.matches(&model::Labels::new(), terms))
+}
+
+/// The nodes as they stand, and who is where.
+pub(crate) struct Standing<'a, 's> {
+    pub(crate) slots: &'s [Slot<'a>],
+    pub(crate) topology: &'s Topology<'a>,
+}
+
+impl Standing<'_, '_> {
+    /// Whether one more of the class may go to the slot, by room, ports and topology; over zones too if its domains are given.
+    pub(crate) fn admits(
+        &self,
+        class: &Class<'_>,
+        slot: usize,
+        zones: Option<&Vec<usize>>,
+    ) -> Result<(), Reason> {
+        let found = &self.slots[slot];
+        let host = || Reason::PodAntiAffinity { topology_key: model::labels::HOSTNAME.to_owned() };
+        let free = fits(&class.size, &found.room) && found.ports_free(&class.spec.host_ports);
+        let domain = found.has_hostname() || !self.topology.needs_hostname(&class.terms);
+        if !free || !domain || !found.can_attach(&class.attachments) {
+            return Err(host());
+        }
+        self.topology.admits(&class.terms, Level::Host, slot, &[])?;
+        match (found.zone, zones) {
+            (_, None) => Ok(()),
+            (Some(zone), Some(domains)) => {
+                self.topology.admits(&class.terms, Level::Zone, zone, domains)
+            }
+            (None, Some(_)) => Err(host()),
+        }
+    }
+}
+
 impl<'a> Placer<'a, '_> {
     /// Places every class: those bound to others' nodes first, then the rest in their order, again while that helps.
     pub(crate) fn run(&mut self) {
@@ -228,11 +268,7 @@ impl<'a> Placer<'a, '_> {
     /// Whether the class could be on the slot by labels, taints and volumes, and has room for one.
     fn compatible(&self, class: usize, slot: usize) -> bool {
         let (class, slot) = (&self.classes[class], &self.slots[slot]);
-        slot.usable
-            && fits(&class.size, &slot.room)
-            && model::taints::untolerated(&slot.taints, &class.spec.tolerations).is_none()
-            && slot.matches(&class.spec.node_selector, &class.spec.node_affinity)
-            && class.volumes.iter().all(|terms| slot.matches(&model::Labels::new(), terms))
+        fits(&class.size, &slot.room) && may_hold(class, slot)
     }
 
     /// As many as possible on what is there; the rest becomes demand in any zone.
@@ -339,22 +375,8 @@ impl<'a> Placer<'a, '_> {
         slot: usize,
         search: &Search,
     ) -> Result<(), Reason> {
-        let (wanted, found) = (&self.classes[class], &self.slots[slot]);
-        let host = || Reason::PodAntiAffinity { topology_key: model::labels::HOSTNAME.to_owned() };
-        let free = fits(&wanted.size, &found.room) && found.ports_free(&wanted.spec.host_ports);
-        let domain = found.has_hostname() || !self.topology.needs_hostname(&wanted.terms);
-        if !free || !domain || !found.can_attach(&wanted.attachments) {
-            return Err(host());
-        }
-        self.topology.admits(&wanted.terms, Level::Host, slot, &[])?;
-        match found.zone {
-            Some(zone) if search.zonal => {
-                self.topology.admits(&wanted.terms, Level::Zone, zone, &search.domains)
-            }
-            Some(_) => Ok(()),
-            None if search.zonal => Err(host()),
-            None => Ok(()),
-        }
+        let standing = Standing { slots: &self.slots, topology: &self.topology };
+        standing.admits(&self.classes[class], slot, search.zonal.then_some(&search.domains))
     }
 
     pub(super) fn put_on_slot(&mut self, class: usize, slot: usize, pods: &[&'a Pod]) {

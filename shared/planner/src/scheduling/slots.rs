@@ -59,6 +59,16 @@ impl<'a> Slot<'a> {
         self.attached.extend(more);
     }
 
+    /// What is attached.
+    pub(crate) fn attached(&self) -> &Attachments<'a> {
+        &self.attached
+    }
+
+    /// Has just these attached.
+    pub(crate) fn set_attached(&mut self, attached: Attachments<'a>) {
+        self.attached = attached;
+    }
+
     /// Whether a pod with this selector and these terms may be bound here.
     pub(crate) fn matches(&self, selector: &Labels, terms: &[NodeSelectorTerm]) -> bool {
         let selected = selector.iter().all(|(key, value)| self.labels.get(key) == Some(value));

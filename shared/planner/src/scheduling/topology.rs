@@ -81,6 +81,16 @@ impl Counts {
         }
     }
 
+    fn remove(&mut self, host: Option<usize>, zone: Option<usize>, count: u32) {
+        self.total = self.total.saturating_sub(count);
+        if let Some(own) = host.and_then(|host| self.hosts.get_mut(&host)) {
+            *own = own.saturating_sub(count);
+        }
+        if let Some(zone) = zone {
+            self.zones[zone] = self.zones[zone].saturating_sub(count);
+        }
+    }
+
     fn at(&self, level: Level, domain: usize) -> u32 {
         match level {
             Level::Host => self.hosts.get(&domain).copied().unwrap_or(0),
@@ -278,6 +288,22 @@ impl<'a> Topology<'a> {
         }
         for term in &terms.antis {
             self.holders[*term].add(host, zone, count);
+        }
+    }
+
+    /// Takes pods out of the count that `place` put in.
+    pub(crate) fn withdraw(
+        &mut self,
+        terms: &Terms,
+        host: Option<usize>,
+        zone: Option<usize>,
+        count: u32,
+    ) {
+        for term in &terms.matches {
+            self.counts[*term].remove(host, zone, count);
+        }
+        for term in &terms.antis {
+            self.holders[*term].remove(host, zone, count);
         }
     }
 

@@ -1,0 +1,103 @@
+//! What a replacement may cost: what EC2 gives at worst, not only what is planned.
+//!
+//! Karpenter (`pkg/controllers/disruption/consolidation.go`) compares the dearest offering that a replacement could get with what
+//! is replaced, and drops the types that are not cheaper. Here the saving of a whole group is shared out among its launches: each
+//! may cost so much more than planned that all at their worst together still save what moving the pods must save.
+
+use crate::scheduling::{Bought, Limits, Market, launches};
+use model::{Alternative, CapacityType, Launch};
+use std::collections::BTreeSet;
+
+/// A spot node that replaces one spot node is chosen among so many types (Karpenter's number), or it would be replaced by
+/// a cheaper one again and again, until only types are left that EC2 soon takes back.
+const TYPES_ONE_TO_ONE: usize = 15;
+/// A spot node that replaces several spot nodes is chosen among so many types.
+const TYPES: usize = 5;
+/// And among so many zones.
+const ZONES: usize = 2;
+
+/// What is replaced.
+pub(super) struct Replaced<'a> {
+    pub(super) nodes: usize,
+    /// Whether all of it is spot capacity.
+    pub(super) all_spot: bool,
+    /// What the group saves above the toll of its moves, at planned prices.
+    pub(super) gain: i64,
+    /// The instance types.
+    pub(super) types: BTreeSet<&'a str>,
+}
+
+/// Whether the nodes may replace what is replaced.
+pub(super) fn is_right(
+    market: &Market<'_, '_>,
+    nodes: &[Bought<'_>],
+    limits: &Limits,
+    replaced: &Replaced<'_>,
+) -> bool {
+    let spot = |node: &Bought<'_>| {
+        market.candidates.list[node.candidate].offering.capacity_type == CapacityType::Spot
+    };
+    if same_again(market, nodes, replaced) {
+        return false;
+    }
+    if !(replaced.all_spot && nodes.iter().any(spot)) {
+        return true;
+    }
+    let copies =
+        nodes.iter().map(|node| Bought { candidate: node.candidate, pods: node.pods.clone() });
+    let mut launches = launches(market, copies.collect(), limits);
+    bound(&mut launches, replaced.gain);
+    is_diverse(&launches, replaced)
+}
+
+/// One node that replaces several and is of a type among them: that one should have stayed and taken the pods of the others.
+fn same_again(market: &Market<'_, '_>, nodes: &[Bought<'_>], replaced: &Replaced<'_>) -> bool {
+    let [only] = nodes else { return false };
+    let name = market.candidates.list[only.candidate].instance_type.name.as_str();
+    replaced.nodes > 1 && replaced.types.contains(name)
+}
+
+/// Keeps the alternatives by which the group still costs no more than `gain` above what is planned, whichever EC2 gives.
+pub(super) fn bound(launches: &mut [Launch], gain: i64) {
+    let planned = launches.iter().map(|launch| launch.offering.price.0).sum::<u64>();
+    launches.iter_mut().for_each(|launch| keep_within(launch, gain, planned));
+}
+
+/// The launch may use up its share of the gain, by price; and it is bought in the way that is planned.
+fn keep_within(launch: &mut Launch, gain: i64, planned: u64) {
+    let (own, way) = (i128::from(launch.offering.price.0), launch.offering.capacity_type);
+    let most = own + i128::from(gain.max(0)) * own / i128::from(planned.max(1));
+    launch
+        .alternatives
+        .retain(|other| other.capacity_type == way && i128::from(other.price.0) <= most);
+}
+
+/// Whether spot launches that replace spot nodes leave EC2 enough to choose from.
+pub(super) fn is_diverse(launches: &[Launch], replaced: &Replaced<'_>) -> bool {
+    if !replaced.all_spot {
+        return true;
+    }
+    let one_to_one = replaced.nodes == 1 && launches.len() == 1;
+    let spot = launches.iter().filter(|launch| launch.offering.capacity_type == CapacityType::Spot);
+    spot.into_iter().all(|launch| {
+        let offers = || launch.alternatives.iter().chain([&launch.offering]);
+        let types =
+            offers().map(|offer: &Alternative| &offer.instance_type).collect::<BTreeSet<_>>();
+        let zones = offers().map(|offer| &offer.zone).collect::<BTreeSet<_>>();
+        if one_to_one {
+            types.len() >= TYPES_ONE_TO_ONE
+        } else {
+            types.len() >= TYPES && zones.len() >= ZONES
+        }
+    })
+}
+
+/// Of launches that replace `gone`, keeps the alternatives by which they still cost no more than `ceiling` together, whichever of
+/// them EC2 gives.
+pub(crate) fn keep_cheaper(launches: &mut [&mut Launch], ceiling: u64) {
+    let planned = launches.iter().map(|launch| launch.offering.price.0).sum::<u64>();
+    let gain = ceiling.saturating_sub(planned) as i64;
+    for launch in launches {
+        keep_within(launch, gain, planned);
+    }
+}

@@ -1,0 +1,67 @@
+//! What pods and room are worth: what they would cost if all pods were bought nodes anew.
+
+use super::buy::Market;
+use super::constraints::HostRules;
+use super::translate::{Part, translate};
+use crate::packing::bitset::Bitset;
+use crate::packing::worths;
+
+/// Worths in micro-dollars an hour, for steering only.
+pub(crate) struct Worth {
+    /// By class, for one pod.
+    pub(crate) classes: Vec<f64>,
+    /// By dimension, for one unit of room.
+    pub(crate) dimensions: Vec<f64>,
+}
+
+/// What each class's pods add to the least price of all pods. A class that no pool takes is worth its size.
+pub(crate) fn worth(market: &Market<'_, '_>) -> Worth {
+    let fits = |class: &usize| !market.fitting[*class].is_empty();
+    let known = (0..market.classes.len()).filter(fits).collect::<Vec<_>>();
+    let classes = known.iter().map(|class| &market.classes[*class]).collect::<Vec<_>>();
+    let rules = HostRules::new(&classes, market.topology);
+    let part = |class: &usize| Part {
+        size: market.classes[*class].size.clone(),
+        allowed: market.fitting[*class].clone(),
+        count: market.classes[*class].pods.len() as u32,
+    };
+    let parts = known.iter().map(part).collect::<Vec<_>>();
+    let translation = translate(market.candidates, &parts, &rules, false);
+    let worths = worths(&translation.problem, market.steps);
+    let dimensions = market.classes.first().map_or(0, |class| class.size.len());
+    let mut prices = worths.dimensions;
+    prices.resize(dimensions, 0.0);
+    let by_size = |size: &[i64]| {
+        size.iter().zip(&prices).map(|(size, price)| *size as f64 * price).sum::<f64>()
+    };
+    let mut of_class = market.classes.iter().map(|class| by_size(&class.size)).collect::<Vec<_>>();
+    for (item, positions) in translation.parts.iter().enumerate() {
+        for position in positions {
+            of_class[known[*position]] = worths.items[item];
+        }
+    }
+    Worth { classes: of_class, dimensions: prices }
+}
+
+/// The candidates that some packing could need: of each pool weight those that no other undercuts for all pods of the turn.
+pub(crate) fn useful(market: &Market<'_, '_>) -> Bitset {
+    let mut useful = Bitset::new(market.candidates.list.len());
+    for tier in market.tiers() {
+        let mut parts = Vec::new();
+        for (class, of) in market.classes.iter().enumerate() {
+            let zonal = market.topology.is_zonal(&of.terms);
+            let zones = if zonal { market.candidates.zones.len() } else { 0 };
+            let zones = (0..zones).map(Some).chain((!zonal).then_some(None));
+            parts.extend(zones.map(|zone| {
+                let mut allowed = market.fitting_in(class, zone);
+                allowed.intersect(&tier);
+                Part { size: of.size.clone(), allowed, count: 1 }
+            }));
+        }
+        let groups = vec![Vec::new(); parts.len()];
+        let rules = HostRules { groups, ..HostRules::default() };
+        let translation = translate(market.candidates, &parts, &rules, false);
+        translation.kinds.iter().for_each(|at| useful.insert(*at));
+    }
+    useful
+}
