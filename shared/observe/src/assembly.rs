@@ -14,6 +14,7 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     drop_repeated(&mut all);
     custom::link(&mut all);
     all.snapshot.now = options.now.or(all.latest).unwrap_or(Timestamp(0));
+    forget_hashes(&mut all);
     protect(&mut all);
     choose_default_class(&mut all);
     close_nodes_of_unreadable(&mut all);
@@ -75,6 +76,14 @@ fn keep_last<T, K: Ord>(objects: &mut Vec<T>, key: impl Fn(&T) -> K) -> usize {
     objects.sort_by_cached_key(&key);
     objects.dedup_by(|later, kept| key(later) == key(kept));
     before - objects.len()
+}
+
+/// A dump leaves out user data and other secrets of classes, so that hashes made of it would tell of a change that was none.
+fn forget_hashes(all: &mut Collection) {
+    if !all.live {
+        all.snapshot.node_pools.iter_mut().for_each(|pool| pool.hash = None);
+        all.snapshot.node_classes.iter_mut().for_each(|class| class.hash = None);
+    }
 }
 
 /// Pods that must not be disrupted for some time after their creation.

@@ -460,6 +460,10 @@ async fn what_disruption_depends_on_is_kept_of_every_object() {
     assert_eq!(snapshot.nodes[0].faults, [("Ready".to_owned(), at)]);
     assert!(snapshot.pod_disruption_budgets[0].unready_may_go);
     assert!(snapshot.node_claims[0].interruption.is_some());
+    let class = json!({ "metadata": { "name": "default" }, "spec": {} });
+    server.answer("list ec2nodeclasses", [list(10, vec![class])]);
+    let snapshot = read(&mut server.reader()).await.snapshot;
+    assert!(snapshot.node_classes[0].hash.is_some(), "a live class is whole");
 }
 
 #[tokio::test]
