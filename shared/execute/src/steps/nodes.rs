@@ -48,6 +48,7 @@ fn named_by_user(claim: &NodeClaim, orders: &Orders<'_>) -> bool {
 fn join(node: &mut Value, claim: &NodeClaim, orders: &Orders<'_>) -> bool {
     let before = node.clone();
     let unsynced = node["metadata"]["labels"][labels::DO_NOT_SYNC_TAINTS] == "true";
+    let again = node["metadata"]["labels"][labels::REGISTERED] == "true";
     let all = node_labels(claim, orders)
         .into_iter()
         .chain([(labels::REGISTERED.to_owned(), "true".to_owned())]);
@@ -65,7 +66,9 @@ fn join(node: &mut Value, claim: &NodeClaim, orders: &Orders<'_>) -> bool {
     if let Some(list) = taints.as_array_mut() {
         list.retain(|taint| taint["key"] != labels::UNREGISTERED_TAINT);
     }
-    for wanted in claim.taints.iter().chain(&claim.startup_taints).filter(|_| !unsynced) {
+    // A startup taint that was taken off since the first time stays off: whoever took it off may not look again.
+    let starting = claim.startup_taints.iter().filter(|_| !again);
+    for wanted in claim.taints.iter().chain(starting).filter(|_| !unsynced) {
         add(taints, taint(wanted));
     }
     *node != before

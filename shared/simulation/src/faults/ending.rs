@@ -5,9 +5,28 @@ use super::world::World;
 use model::{Snapshot, labels};
 use std::collections::BTreeSet;
 
+/// Nodes expire and are replaced without end: the world is looked at so often, a minute apart, until nothing is on its way.
+const LOOKS: usize = 20;
+
 impl World {
-    /// Looks at the whole world once more.
+    /// Looks at the whole world once more, and again while something is still on its way.
     pub(super) fn check_end(&mut self) {
+        for look in 0..LOOKS {
+            let left = self.left_over();
+            if left.is_empty() {
+                return;
+            }
+            if look + 1 == LOOKS {
+                left.into_iter().for_each(|(rule, what)| self.violate(rule, what));
+                return;
+            }
+            self.setup.end = self.setup.end.plus_ms(60_000);
+            while self.step() {}
+        }
+    }
+
+    fn left_over(&mut self) -> Vec<(Rule, String)> {
+        let mut left = Vec::new();
         let mut turn = super::turn::Turn::new(
             super::event::TurnId(0),
             super::event::Door::Schedule,
@@ -19,27 +38,22 @@ impl World {
         let plan = planner::plan(&snapshot, &self.setup.options);
         for launch in &plan.launches {
             let what = format!("{} would still be launched for {:?}", launch.name, launch.pods);
-            self.violate(Rule::EverythingPlaced, what);
+            left.push((Rule::EverythingPlaced, what));
         }
         let told = plan.unschedulable.iter().map(|each| &each.pod).collect::<BTreeSet<_>>();
         for pod in &snapshot.pods {
             let waits = pod.node_name.is_none() && !told.contains(&pod.id);
             if waits {
                 let what = format!("{} waits, and the plan says no reason", pod.id);
-                self.log.say(self.now, || format!("{pod:?}"));
-                self.violate(Rule::EverythingPlaced, what);
+                left.push((Rule::EverythingPlaced, what));
             }
         }
-        for node in &snapshot.nodes {
-            let pods =
-                snapshot.pods.iter().filter(|pod| pod.node_name.as_ref() == Some(&node.name));
-            let pods = pods.map(|pod| pod.id.to_string()).collect::<Vec<_>>().join(" ");
-            self.log.say(self.now, || format!("{} {:?} {pods}", node.name, node.taints));
-        }
-        self.check_leaks(&snapshot);
+        let leaks = self.leaks(&snapshot);
+        left.extend(leaks.into_iter().map(|what| (Rule::NothingLeaks, what)));
+        left
     }
 
-    fn check_leaks(&mut self, snapshot: &Snapshot) {
+    fn leaks(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut left = Vec::new();
         let live = self.own_instances().collect::<BTreeSet<_>>();
         let claimed = self.claims.values().filter_map(|record| record.instance);
@@ -73,8 +87,6 @@ impl World {
                 left.push(format!("node {} still has the taint {}", node.name, taint.key));
             }
         }
-        for what in left {
-            self.violate(Rule::NothingLeaks, what);
-        }
+        left
     }
 }

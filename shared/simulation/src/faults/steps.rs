@@ -152,7 +152,12 @@ impl World {
         let Some(known) = self.api.see_claim(claim) else { return Ok(()) };
         let mut wanted = known.labels.clone();
         wanted.insert(labels::REGISTERED.to_owned(), "true".to_owned());
-        let taints = known.taints.iter().chain(&known.startup_taints).cloned().collect::<Vec<_>>();
+        let again = self
+            .api
+            .see_node(id)
+            .is_some_and(|node| node.labels.contains_key(labels::REGISTERED));
+        let starting = known.startup_taints.iter().filter(|_| !again);
+        let taints = known.taints.iter().chain(starting).cloned().collect::<Vec<_>>();
         if let Some(record) = self.nodes.get_mut(&id) {
             record.owner = Some(claim);
         }
