@@ -23,10 +23,12 @@ impl<'a> Leaving<'a> {
         let by_instance = by_instance.collect::<BTreeMap<_, _>>();
         let taken = taken_by_aws(snapshot);
         let planned = planned(plan);
+        let deleted = deleted(plan);
         for claim in &snapshot.node_claims {
             let begun = planned.get(&*claim.name).copied().unwrap_or(claim.disruption.as_ref());
             let committed = begun.is_some_and(|begun| begun.stage == Stage::Committed);
-            if !(claim.deleting || committed || taken.contains(&claim.name)) {
+            let goes = claim.deleting || committed || taken.contains(&claim.name);
+            if !goes && !deleted.contains(&*claim.name) {
                 continue;
             }
             names.insert(claim.name.to_string());
@@ -71,6 +73,15 @@ pub(super) fn taken_by_aws(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
         claim.interruption.into_iter().chain(now.copied()).any(goes)
     };
     snapshot.node_claims.iter().filter(taken).map(|claim| claim.name.clone()).collect()
+}
+
+/// The claims that the plan deletes.
+fn deleted(plan: &Plan) -> BTreeSet<&str> {
+    let claims = plan.steps.iter().filter_map(|step| {
+        let Step::Delete { claim, .. } = step else { return None };
+        Some(&**claim)
+    });
+    claims.collect()
 }
 
 /// By claim, what the plan says last of its disruption.
