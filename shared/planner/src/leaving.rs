@@ -49,6 +49,13 @@ impl<'a> Leaving<'a> {
         more
     }
 
+    /// These and those.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let mut more = self.clone();
+        more.names.extend(&other.names);
+        more
+    }
+
     /// Those of which the snapshot says so, but for these nodes: their disruption is called off.
     pub(crate) fn but_for(view: &View<'a>, staying: &[&Node]) -> Self {
         let mut all = Self::of(view);

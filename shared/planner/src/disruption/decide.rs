@@ -63,7 +63,8 @@ pub(crate) fn disrupt<'a>(view: &View<'a>, options: &Options) -> Disruptions<'a>
     let mut settled = Settled { forced, ..Settled::default() };
     let mut found = settle(view, &mut settled, options);
     found.wake(due.into_iter().chain(methods::next_expiry(view)));
-    let mut allowance = Allowance::new(view, &found.leaving);
+    // What is called off by this turn still counts: its mark may stay, should a call fail.
+    let mut allowance = Allowance::new(view, &found.leaving.and(&leaving));
     settled.begins = found.replace(view, &mut allowance, options);
     settled.empty = found.empty(view, &mut allowance);
     found.consolidate(view, &mut allowance, &mut settled, options);

@@ -27,6 +27,7 @@ impl World {
         self.scheduler_awake = false;
         self.queue.end_backoff(self.now);
         let mut hopeless: BTreeSet<ClassId> = BTreeSet::new();
+        let mut bound_with_rules = false;
         while let Some(pod) = self.queue.pop() {
             let Some(class) = self.pods.get(&pod).map(|record| record.class) else { continue };
             let hopeful = !hopeless.contains(&class);
@@ -34,12 +35,18 @@ impl World {
                 Some(node) => {
                     self.queue.remove(pod);
                     self.bind(pod, node);
+                    let spec = &self.cache.known(class).class.spec;
+                    bound_with_rules |=
+                        !spec.topology_spread.is_empty() || !spec.pod_affinity.is_empty();
                 }
                 None => {
                     hopeless.insert(class);
                     self.park(pod);
                 }
             }
+        }
+        if bound_with_rules {
+            self.queue.retry_all(self.now);
         }
         self.plan_backoff();
     }
@@ -163,6 +170,7 @@ impl World {
         if let Some(node) = node.filter(|_| record.assigned && !record.ending) {
             record.ending = true;
             self.cache.end(record.class, node, 1);
+            self.retry_parked();
         }
         let now = self.now;
         let Some(object) = self.api.pod(pod) else { return };

@@ -152,10 +152,8 @@ impl World {
         let Some(known) = self.api.see_claim(claim) else { return Ok(()) };
         let mut wanted = known.labels.clone();
         wanted.insert(labels::REGISTERED.to_owned(), "true".to_owned());
-        let again = self
-            .api
-            .see_node(id)
-            .is_some_and(|node| node.labels.contains_key(labels::REGISTERED));
+        let again =
+            self.api.see_node(id).is_some_and(|node| node.labels.contains_key(labels::REGISTERED));
         let starting = known.startup_taints.iter().filter(|_| !again);
         let taints = known.taints.iter().chain(starting).cloned().collect::<Vec<_>>();
         if let Some(record) = self.nodes.get_mut(&id) {
