@@ -2,6 +2,7 @@
 
 use super::Lifecycle;
 use super::drain::{Drained, Haste, drain};
+use super::joining::SETTLED_S;
 use crate::interruption::{MARGIN_S, deadline, is_lost};
 use crate::leaving::is_taken;
 use crate::places::Places;
@@ -98,25 +99,35 @@ fn step(view: &View<'_>, places: &Places, ending: &Ending<'_>, found: &mut Lifec
     if view.instances().is_none() {
         return;
     }
+    let unseen = unseen(view, ending);
     let live = view.instance(ending.instance).is_some_and(model::Instance::is_live);
-    if live && !drained(view, places, ending, found) {
+    if (live || unseen) && !drained(view, places, ending, found) {
         return found.wake_after(view.snapshot, LOOK_AGAIN_S);
     }
     let state = view.instance(ending.instance).map(|instance| instance.state);
     match state {
-        None | Some(InstanceState::Terminated) => release(ending, found),
+        None | Some(InstanceState::Terminated) if !unseen => release(ending, found),
         Some(InstanceState::ShuttingDown) => found.wake_after(view.snapshot, LOOK_AGAIN_S),
-        Some(
+        None
+        | Some(
             InstanceState::Pending
             | InstanceState::Running
             | InstanceState::Stopping
-            | InstanceState::Stopped,
+            | InstanceState::Stopped
+            | InstanceState::Terminated,
         ) => {
             let (instance, reason) = (ending.instance.to_owned(), TerminateReason::Drained);
             found.steps.push(Step::Terminate { instance, reason });
             found.wake_after(view.snapshot, LOOK_AGAIN_S);
         }
     }
+}
+
+/// Whether the claim's instance may be too new for AWS to show it. It is ended by its id all the same: without its claim nobody would
+/// know it.
+fn unseen(view: &View<'_>, ending: &Ending<'_>) -> bool {
+    let new = ending.claim.is_some_and(|claim| view.age_s(claim) < SETTLED_S);
+    new && !ending.instance.is_empty() && view.instance(ending.instance).is_none()
 }
 
 /// Cordons and drains the node of a running instance; whether nothing is left to wait for.

@@ -9,7 +9,7 @@ use model::{Node, NodeClaim, ResourceName, Step, labels};
 /// A node that has not joined after this many seconds is given up (karpenter core, `nodeclaim/lifecycle/liveness.go`).
 const REGISTRATION_TIMEOUT_S: i64 = 900;
 /// An instance that DescribeInstances does not show this many seconds after its claim was written is gone, and not merely new.
-const SETTLED_S: i64 = 120;
+pub(super) const SETTLED_S: i64 = 120;
 /// Seconds until a node on its way is looked at again, should no event tell of it.
 const LOOK_AGAIN_S: i64 = 10;
 

@@ -17,12 +17,30 @@ impl World {
                 return;
             }
             if look + 1 == LOOKS {
+                self.tell_nodes();
                 left.into_iter().for_each(|(rule, what)| self.violate(rule, what));
                 return;
             }
             self.setup.end = self.setup.end.plus_ms(60_000);
             while self.step() {}
         }
+    }
+
+    /// For people: what is where at the end.
+    fn tell_nodes(&mut self) {
+        let snapshot = self.api.all();
+        let mut lines = Vec::new();
+        for node in &snapshot.nodes {
+            let own = |pod: &&model::Pod| pod.node_name.as_ref() == Some(&node.name);
+            let pods = snapshot.pods.iter().filter(own).filter(|pod| !pod.is_daemon());
+            let pods = pods.map(|pod| format!("{} {:?}", pod.id, pod.phase)).collect::<Vec<_>>();
+            let taints = node.taints.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let zone = node.label(labels::ZONE).unwrap_or_default();
+            lines.push(format!("{} {zone} {taints:?} {pods:?}", node.name));
+        }
+        let waiting = snapshot.pods.iter().filter(|pod| pod.node_name.is_none());
+        lines.extend(waiting.map(|pod| format!("{pod:?}")));
+        lines.into_iter().for_each(|line| self.log.say(self.now, || line));
     }
 
     fn left_over(&mut self) -> Vec<(Rule, String)> {

@@ -54,6 +54,7 @@ impl World {
             capacity: known.capacity.clone(),
             provider_id: instance.provider_id(),
             price,
+            faults: vec![("Ready".to_owned(), self.now.timestamp())],
             ..Node::default()
         };
         let node = self.add_node(node, Some(id), false);
