@@ -11,9 +11,12 @@ use futures::StreamExt;
 use model::step::TerminateReason;
 use model::{Instance, Plan, Step};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// How many steps are taken at once; steps of one object stand beside each other in the plan and are taken in their order.
 const AT_ONCE: usize = 16;
+/// What keeping pods off a node is called.
+const CORDON: &str = "cordon";
 
 /// Takes the plan's steps: those that end before those that begin, so that a limit frees what the next launch needs.
 pub(crate) async fn take<C: Cloud, K: Cluster>(
@@ -24,10 +27,29 @@ pub(crate) async fn take<C: Cloud, K: Cluster>(
     outcome: &mut Outcome,
 ) {
     terminate(plan, cloud, outcome).await;
-    let ordered = runs(&plan.steps);
-    let work = ordered.iter().map(|run| async move {
+    // Before its pods leave: the one that takes a pod's place must not come back to the same node.
+    let (cordons, rest): (Vec<_>, Vec<_>) =
+        plan.steps.iter().partition(|step| matches!(step, Step::Cordon { .. }));
+    take_all(&cordons, orders, cloud, cluster, outcome).await;
+    let open = outcome.failures().filter(|action| action.action == CORDON);
+    let open = open.map(|action| action.object.clone()).collect::<BTreeSet<_>>();
+    let stays = |step: &&Step| matches!(step, Step::Evict { node, .. } if open.contains(&**node));
+    let rest = rest.into_iter().filter(|step| !stays(step)).collect::<Vec<_>>();
+    take_all(&rest, orders, cloud, cluster, outcome).await;
+}
+
+/// Takes steps, those about different objects at once.
+async fn take_all<C: Cloud, K: Cluster>(
+    steps: &[&Step],
+    orders: &Orders<'_>,
+    cloud: &C,
+    cluster: &K,
+    outcome: &mut Outcome,
+) {
+    let runs = steps.chunk_by(|a, b| subject(a) == subject(b));
+    let work = runs.map(|run| async move {
         let mut part = Outcome::default();
-        for step in *run {
+        for step in run {
             if !take_one(step, orders, cloud, cluster, &mut part).await {
                 break;
             }
@@ -41,11 +63,6 @@ pub(crate) async fn take<C: Cloud, K: Cluster>(
         outcome.launched += part.launched;
         outcome.look_again |= part.look_again;
     }
-}
-
-/// Neighbouring steps about the same object.
-fn runs(steps: &[Step]) -> Vec<&[Step]> {
-    steps.chunk_by(|a, b| subject(a) == subject(b)).collect()
 }
 
 /// What a step is about; steps of one subject depend on each other.
@@ -177,7 +194,7 @@ fn words(step: &Step) -> (&'static str, String, String) {
         Step::Register { node, .. } => ("register", node.to_string()),
         Step::Initialize { node, .. } => ("initialize", node.to_string()),
         Step::Delete { reason, .. } => ("delete claim", format!("{reason:?}")),
-        Step::Cordon { .. } => ("cordon", String::new()),
+        Step::Cordon { .. } => (CORDON, String::new()),
         Step::Uncordon { .. } => ("uncordon", String::new()),
         Step::MarkInterrupted { interruption, .. } => {
             ("mark interrupted", format!("{:?}", interruption.kind))

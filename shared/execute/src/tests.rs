@@ -305,3 +305,20 @@ async fn hashes_that_were_made_otherwise_are_brought_up_to_date() {
     check(None, None, false, &[&of_class[..], &of_pool[..]].concat()).await;
     check(None, None, true, &[]).await;
 }
+
+#[tokio::test]
+async fn no_pod_leaves_a_node_that_would_take_its_successor() {
+    let steps = [
+        Step::Evict { pod: PodId::new("shop", "web"), uid: "p1".to_owned(), node: "n1".into() },
+        Step::Cordon { node: "n1".into() },
+    ];
+    let plan = Plan { steps: steps.to_vec(), ..Plan::default() };
+    let mut cluster = Memory::with([node(), pod()]);
+    carry_out(&plan, &snapshot(), &cluster).await;
+    assert_eq!(cluster.calls(), ["patch nodes/n1", "evict pods/shop/web"]);
+    cluster = Memory::with([node(), pod()]);
+    cluster.conflicts = 99.into();
+    let outcome = carry_out(&plan, &snapshot(), &cluster).await;
+    assert!(outcome.look_again && outcome.failures().count() == 1, "{outcome:?}");
+    assert!(!cluster.calls().iter().any(|call| call.starts_with("evict")), "it is not cordoned");
+}

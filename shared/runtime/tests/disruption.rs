@@ -106,7 +106,7 @@ async fn a_spot_warning_marks_and_cordons_before_its_turn_which_replaces_the_nod
     assert!(mark.max(cordon) < at("/leases"), "before the lease: {calls:#?}");
     let seen = world.seen().await;
     let name = text(&old, "/metadata/name");
-    let marked = claim_named(&seen, name).expect("its node is not drained yet");
+    let marked = claim_named(&seen, name).unwrap();
     let mark = text(marked, "/metadata/annotations/joiner.dev~1interruption");
     let mark: Value = serde_json::from_str(mark).unwrap();
     assert_eq!(mark["kind"], "spot-warning");
@@ -298,4 +298,28 @@ async fn a_hundred_warnings_are_one_pass_of_marks_and_one_turn() {
     assert_eq!(marks.count(), 3 + 3 + 1, "claims, nodes, offerings: {calls:#?}");
     assert_eq!(world.seen().await.claims.len(), 6, "three replacements");
     assert_eq!(world.asked("CreateFleet").await, 2, "one call for all of them");
+}
+
+#[tokio::test]
+async fn two_nodes_that_are_half_used_become_one() {
+    let Some(mut world) = World::open().await else { return };
+    world.reset().await;
+    world.delete_all(POOLS).await;
+    let mut pool = on_demand();
+    pool["spec"]["disruption"]["consolidationPolicy"] = json!("WhenEmptyOrUnderutilized");
+    world.apply(POOLS, &pool).await;
+    let mut small = deployment(4);
+    let container = &mut small["spec"]["template"]["spec"]["containers"][0];
+    container["resources"]["requests"]["cpu"] = json!("1500m");
+    world.apply(DEPLOYMENTS, &small).await;
+    let mut function = world.function().await;
+    let done = |seen: &Seen| seen.running(4) && seen.claims_are("Initialized", 2);
+    world.turns(&mut function, "two pods on each of two nodes", done).await;
+    // Kubernetes takes one pod from each node.
+    let fewer = json!({ "spec": { "replicas": 2 } });
+    world.api("PATCH", &format!("{DEPLOYMENTS}/web"), &fewer).await.unwrap();
+    let ready = |seen: &Seen| seen.pods.iter().filter(|pod| is_true(pod, "Ready")).count();
+    let one = |seen: &Seen| seen.claims.len() == 1 && seen.nodes.len() == 1 && ready(seen) == 2;
+    let seen = world.turns(&mut function, "both pods on one node", one).await;
+    assert_eq!((seen.live().count(), seen.instances.len()), (1, 2), "nothing was bought for it");
 }

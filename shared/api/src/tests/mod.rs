@@ -46,11 +46,11 @@ fn findings(object: &Value) -> Vec<String> {
 /// Checks the findings, and that an object has a problem exactly if there is an error that matters where nodes are made.
 fn check_findings(object: &Value, expected: &[&str]) {
     assert_eq!(findings(object), expected, "{object}");
-    let of_making = |finding: &&str| {
+    let of_making = |finding: &str| {
         let path = finding.strip_prefix("error ");
         path.is_some_and(|path| !OF_TAKING_AWAY.iter().any(|other| path.starts_with(other)))
     };
-    let broken = expected.iter().any(|finding| of_making(&finding));
+    let broken = expected.iter().any(|finding| of_making(finding));
     for object in reading(object).objects {
         let problem = match object {
             Object::NodePool(pool) => pool.problem,
