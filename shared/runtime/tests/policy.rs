@@ -25,7 +25,7 @@ fn every_call_is_in_a_policy() {
     let template = std::fs::read_to_string(path).unwrap();
     let allowed = |action: &str| {
         template.lines().any(|line| {
-            let words = line.split([' ', ',', '[', ']']);
+            let words = line.split([' ', ',', '[', ']', '"']);
             !line.trim_start().starts_with('#') && words.into_iter().any(|word| word == action)
         })
     };
