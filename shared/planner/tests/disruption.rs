@@ -349,3 +349,13 @@ fn two_disruptions_begun_together_both_end() {
     let left = world.snapshot.node_claims.iter().filter(|claim| claim.disruption.is_some());
     assert_eq!(left.count(), 0);
 }
+
+#[test]
+fn a_taint_that_was_left_behind_is_taken_off() {
+    let mut world = cluster(2);
+    world.node("n0").taints.push(world::disrupted());
+    world.node("n1").taints.push(world::disrupted());
+    world.claim("n1").launch = None;
+    world.run(10, 5);
+    assert_eq!(world.told("uncordon"), ["0 uncordon n0"], "others' nodes are left alone");
+}

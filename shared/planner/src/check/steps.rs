@@ -4,7 +4,8 @@
 use super::Findings;
 use model::disruption::InterruptionKind;
 use model::{
-    DisruptionReason, Node, NodeClaim, Plan, Pod, PodId, Snapshot, Step, Timestamp, labels,
+    DisruptionReason, Interruption, Node, NodeClaim, Plan, Pod, PodId, Snapshot, Step, Timestamp,
+    labels,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -29,6 +30,8 @@ pub(crate) struct Owned<'a> {
     instances: BTreeSet<&'a str>,
     pods: BTreeMap<&'a PodId, &'a Pod>,
     by_node: BTreeMap<&'a str, &'a NodeClaim>,
+    /// What AWS tells now, by instance.
+    told: BTreeMap<&'a str, Interruption>,
     now: Timestamp,
 }
 
@@ -62,6 +65,7 @@ impl<'a> Owned<'a> {
             nodes: nodes.iter().filter(owned).map(|node| &*node.name).collect(),
             by_node: nodes.iter().filter_map(of_claim).collect(),
             pods: snapshot.pods.iter().map(|pod| (&pod.id, pod)).collect(),
+            told: known.iter().filter_map(|(id, known)| Some((*id, known.interruption?))).collect(),
             now: snapshot.now,
             claims,
             instances,
@@ -118,17 +122,19 @@ impl<'a> Owned<'a> {
         let Some(node) = node else {
             return told("runs on no node of Joiner's, and a step deletes it");
         };
-        let claim = self.by_node.get(node);
-        let sick = |claim: &&&NodeClaim| {
-            let begun = claim.disruption.as_ref();
-            let lost = claim.interruption.map(|told| told.kind);
-            begun.is_some_and(|begun| begun.reason == DisruptionReason::Unhealthy)
-                || lost == Some(InterruptionKind::StatusImpaired)
+        let Some(claim) = self.by_node.get(node) else {
+            return told("runs on a node without a deadline, and a step deletes it");
         };
-        if claim.is_some_and(|claim| sick(&claim)) {
+        let begun = claim.disruption.as_ref().map(|begun| begun.reason);
+        let now = self.told.get(id_of(claim.provider_id.as_deref().unwrap_or_default()));
+        let of_aws = || claim.interruption.into_iter().chain(now.copied());
+        let impaired = of_aws().any(|told| told.kind == InterruptionKind::StatusImpaired);
+        if impaired || begun == Some(DisruptionReason::Unhealthy) {
             return None;
         }
-        let ends = claim.and_then(|claim| ends_at(claim));
+        let own = claim.deletion_at.zip(claim.termination_grace_period);
+        let own = own.map(|(at, grace)| at.plus(grace));
+        let ends = of_aws().filter_map(ends_at).chain(own).min();
         let late = ends.is_some_and(|ends| {
             self.now.0 + known.spec.termination_grace_period_s + SPARE_S >= ends.0
         });
@@ -136,18 +142,15 @@ impl<'a> Owned<'a> {
     }
 }
 
-/// When the claim's instance goes, by its own grace period or by what AWS told.
-fn ends_at(claim: &NodeClaim) -> Option<Timestamp> {
-    let own = claim.deletion_at.zip(claim.termination_grace_period);
-    let own = own.map(|(at, grace)| at.plus(grace));
-    let told = claim.interruption.and_then(|told| match told.kind {
+/// When the instance goes, if AWS told.
+fn ends_at(told: Interruption) -> Option<Timestamp> {
+    match told.kind {
         InterruptionKind::Rebalance | InterruptionKind::StatusImpaired => None,
         InterruptionKind::ScheduledChange => told.deadline,
         InterruptionKind::SpotWarning
         | InterruptionKind::ReservationEnding
         | InterruptionKind::Stopping => Some(told.deadline.unwrap_or(Timestamp(told.at.0 + 120))),
-    });
-    own.into_iter().chain(told).min()
+    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,7 @@ impl<'a> Disruptions<'a> {
                 self.go_on(view, begun);
             }
         }
+        self.uncordon(view);
         self.interrupt(view);
         settled.forced.iter().for_each(|own| self.force(view, own));
         settled.begins.iter().for_each(|intention| self.begin(view, intention));
@@ -160,10 +161,21 @@ impl<'a> Disruptions<'a> {
     /// Its nodes stay, and take pods again.
     fn call_off(&mut self, view: &View<'a>, begun: &Begun<'a>) {
         self.unmark(begun);
-        for node in begun.nodes.iter().filter(|node| is_cordoned(node)) {
-            self.steps.push(Step::Uncordon { node: node.name.clone() });
-        }
         self.wake([view.snapshot.now.plus(Duration(1))]);
+    }
+
+    /// Nodes that stay take pods again, also if that failed when their disruption was called off.
+    fn uncordon(&mut self, view: &View<'a>) {
+        let stays = |node: &&&Node| {
+            is_cordoned(node)
+                && !self.leaving.contains(&node.name)
+                && view.claim_of_node(node).is_some()
+        };
+        let mut nodes = view.snapshot.nodes.iter().collect::<Vec<_>>();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        let steps =
+            nodes.iter().filter(stays).map(|node| Step::Uncordon { node: node.name.clone() });
+        self.steps.extend(steps.collect::<Vec<_>>());
     }
 
     fn unmark(&mut self, begun: &Begun<'a>) {
