@@ -73,7 +73,7 @@ fn files() -> Vec<String> {
         for entry in std::fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if name == "target" || name == ".git" {
+            if ["target", ".git", "node_modules", "dist", "cdk.out"].contains(&name.as_str()) {
                 continue;
             }
             if path.is_dir() {
