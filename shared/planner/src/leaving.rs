@@ -3,14 +3,16 @@
 use crate::interruption::deadline;
 use crate::view::View;
 use model::disruption::{InterruptionKind, Stage};
-use model::{Disruption, DisruptionReason, Interruption, Node, NodeClaim, Pod};
-use std::collections::BTreeMap;
+use model::{Disruption, DisruptionReason, Interruption, Node, NodeClaim, Pod, PodId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The nodes (and claims whose nodes have not come) that leave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Leaving<'a> {
     /// By name, whether pods that must not be disturbed hold it: nothing forces them to go.
     names: BTreeMap<&'a str, bool>,
+    /// Pods that are known to have no other place.
+    stranded: BTreeSet<PodId>,
 }
 
 impl<'a> Leaving<'a> {
@@ -26,7 +28,7 @@ impl<'a> Leaving<'a> {
             names.extend(claim.node_name.as_deref().map(|name| (name, held)));
             names.extend(view.node_of_claim(claim).map(|node| (&*node.name, held)));
         }
-        Self { names }
+        Self { names, stranded: BTreeSet::new() }
     }
 
     /// These and more.
@@ -69,6 +71,13 @@ impl<'a> Leaving<'a> {
         all
     }
 
+    /// These, where those pods stay as long as they can.
+    pub(crate) fn holding(&self, pods: impl IntoIterator<Item = PodId>) -> Self {
+        let mut more = self.clone();
+        more.stranded.extend(pods);
+        more
+    }
+
     /// Whether the node or claim of that name leaves.
     pub(crate) fn contains(&self, name: &str) -> bool {
         !self.names.is_empty() && self.names.contains_key(name)
@@ -81,7 +90,7 @@ impl<'a> Leaving<'a> {
             return false;
         }
         let held = pod.node_name.as_deref().and_then(|node| self.names.get(node));
-        held.is_some_and(|held| !(*held && pod.do_not_disrupt))
+        held.is_some_and(|held| !(*held && pod.do_not_disrupt)) && !self.stranded.contains(&pod.id)
     }
 }
 

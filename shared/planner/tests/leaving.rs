@@ -4,7 +4,8 @@
 
 mod world;
 
-use model::Timestamp;
+use model::pod::PodAffinityTerm;
+use model::{LabelSelector, PodSpec, Timestamp};
 use world::World;
 
 /// A node `old` that is being deleted, with pods of these milli-CPUs.
@@ -45,4 +46,29 @@ fn a_pod_without_another_place_is_not_reported_as_waiting() {
     pool.limits.set("cpu", 4000);
     let plan = world.plan();
     assert_eq!((plan.launches, plan.placements, plan.unschedulable), (vec![], vec![], vec![]));
+}
+
+#[test]
+fn a_pod_without_another_place_counts_where_it_is() {
+    let mut world = deleted(&[1500]);
+    world.add_node("roomy", "t2", 10_000);
+    world.add_pod("large", "roomy", 1000);
+    world.add_pod("new", "roomy", 100);
+    world.pool().limits.set("cpu", 6000);
+    let apart = PodAffinityTerm {
+        topology_key: "topology.kubernetes.io/zone".to_owned(),
+        selector: LabelSelector::from_labels(&world.pod("new").labels),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+        uses_label_keys: false,
+    };
+    let mut spec = PodSpec { pod_anti_affinity: vec![apart], ..(*world.pod("web-0").spec).clone() };
+    spec.node_selector.insert("kubernetes.io/hostname".to_owned(), "old".to_owned());
+    world.pod("web-0").spec = spec.into();
+    world.pod("large").labels = Default::default();
+    let new = world.pod("new");
+    (new.node_name, new.unschedulable) = (None, true);
+    let plan = world.plan();
+    assert_eq!(plan.placements, []);
+    assert_eq!(&*plan.unschedulable[0].pod.name, "new");
 }

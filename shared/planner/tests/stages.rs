@@ -140,9 +140,9 @@ fn voluntary(world: &World) -> usize {
 }
 
 fn evicted(plan: &Plan) -> impl Iterator<Item = &model::PodId> {
-    plan.steps.iter().filter_map(|step| match step {
-        Step::Evict { pod, .. } => Some(pod),
-        _ => None,
+    plan.steps.iter().filter_map(|step| {
+        let Step::Evict { pod, .. } = step else { return None };
+        Some(pod)
     })
 }
 

@@ -46,12 +46,11 @@ impl<'a> Leaving<'a> {
         self.names.contains(name)
     }
 
-    /// Whether the pod runs on such a node, and would run elsewhere once it is gone. One that must not be disturbed may hold its
-    /// node: it moves only if the plan moves it.
+    /// Whether the pod runs on such a node and the plan moves it; one that has no other place stays as long as it can.
     pub(super) fn moves(&self, pod: &Pod) -> bool {
         let node = pod.node_name.as_deref();
-        let free = !pod.do_not_disrupt || self.placed.contains(&pod.id);
-        free && pod.is_reschedulable() && node.is_some_and(|node| self.contains(node))
+        let leaves = pod.is_reschedulable() && node.is_some_and(|node| self.contains(node));
+        leaves && self.placed.contains(&pod.id)
     }
 }
 

@@ -12,13 +12,13 @@ use model::{DisruptionReason, Duration, Interruption, Node, NodeClaim, Pod, Remo
 impl<'a> Disruptions<'a> {
     /// Takes the next step of each.
     pub(super) fn interrupt(&mut self, view: &View<'a>) {
-        for claim in view.claims.iter().copied().filter(|claim| !claim.deleting) {
+        for claim in view.claims.iter().copied() {
             let Some(told) = view.interruption(claim) else { continue };
             if claim.interruption.map(|known| known.kind) != Some(told.kind) {
                 let (claim, interruption) = (claim.name.clone(), told);
                 self.steps.push(Step::MarkInterrupted { claim, interruption });
             }
-            if is_taken(told) {
+            if is_taken(told) && !claim.deleting {
                 self.take(view, claim, told);
             }
         }

@@ -83,8 +83,28 @@ pub(crate) struct Scheduled {
     pub(crate) stranded: Vec<Unschedulable>,
 }
 
+/// Pods without another place stay, and then count where they are; after so many rounds what is left is told as it is.
+const ROUNDS: usize = 4;
+
 /// Finds a place for every pending pod, and for every pod of a leaving node, that can have one.
 pub(crate) fn schedule(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
+    let mut found = place_all(snapshot, leaving, options);
+    let mut stranded = std::mem::take(&mut found.stranded);
+    let mut new = stranded.len();
+    for _ in 1..ROUNDS {
+        if new == 0 {
+            break;
+        }
+        let staying = leaving.holding(stranded.iter().map(|left| left.pod.clone()));
+        found = place_all(snapshot, &staying, options);
+        new = found.stranded.len();
+        stranded.append(&mut found.stranded);
+    }
+    stranded.sort_by(|a, b| a.pod.cmp(&b.pod));
+    Scheduled { stranded, ..found }
+}
+
+fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
     let Scene { classes, candidates, fitting, selected, slots, topology, mut atoms } =
         Scene::new(snapshot, leaving);
     let limits = Limits::new(&candidates, &slots);
