@@ -4,8 +4,9 @@
 
 mod world;
 
-use model::pod::PodAffinityTerm;
-use model::{LabelSelector, PodSpec, Timestamp};
+use model::disruption::InterruptionKind;
+use model::pod::{Owner, PodAffinityTerm};
+use model::{Duration, Interruption, LabelSelector, PodSpec, Timestamp};
 use world::World;
 
 /// A node `old` that is being deleted, with pods of these milli-CPUs.
@@ -71,4 +72,18 @@ fn a_pod_without_another_place_counts_where_it_is() {
     let plan = world.plan();
     assert_eq!(plan.placements, []);
     assert_eq!(&*plan.unschedulable[0].pod.name, "new");
+}
+
+#[test]
+fn what_was_bought_waits_for_the_successor_of_a_pod_that_is_ending() {
+    let mut world = deleted(&[1000]);
+    world.claim("old").deleting = false;
+    let (kind, at) = (InterruptionKind::SpotWarning, Timestamp(world::START));
+    world.instance("i-old").interruption = Some(Interruption { kind, at, deadline: None });
+    world.pool().disruption.consolidate_after = Some(Duration(0));
+    let owner = Owner { kind: "StatefulSet".to_owned(), name: "db".to_owned() };
+    world.pod("web-0").owner = Some(owner);
+    world.run(300, 5);
+    assert_eq!((world.bought, world.nodes()), (1, vec!["new-1"]), "{:#?}", world.log);
+    assert!(!world.anything_waits());
 }

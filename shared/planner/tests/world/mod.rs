@@ -30,6 +30,8 @@ pub(crate) struct World {
     /// What was asked of the API server, in order: `12 evict shop/web-1`, with the seconds since the beginning.
     pub(crate) log: Vec<String>,
     serial: usize,
+    /// Successors of stateful sets' pods, which come when those have gone.
+    coming: Vec<(Timestamp, Pod)>,
 }
 
 pub(crate) fn instance_type(name: &str, cpu: i64, price: u64) -> InstanceType {
@@ -80,7 +82,14 @@ impl World {
             instances: Some(Vec::new()),
             ..Snapshot::default()
         };
-        Self { snapshot, bought: 0, terminated: Vec::new(), log: Vec::new(), serial: 0 }
+        Self {
+            snapshot,
+            bought: 0,
+            terminated: Vec::new(),
+            log: Vec::new(),
+            serial: 0,
+            coming: Vec::new(),
+        }
     }
 
     pub(crate) fn pool(&mut self) -> &mut NodePool {
@@ -339,7 +348,12 @@ impl World {
         next.deletion_at = None;
         next.phase = PodPhase::Pending;
         next.created_at = Some(now);
-        self.snapshot.pods.push(next);
+        if in_order(&next) {
+            next.id = id.clone();
+            self.coming.push((now.plus(Duration(grace_s)), next));
+        } else {
+            self.snapshot.pods.push(next);
+        }
     }
 
     /// Time passes: pods end, instances go, nodes join, the kube-scheduler binds.
@@ -347,6 +361,11 @@ impl World {
         self.snapshot.now = self.snapshot.now.plus(Duration(seconds));
         let now = self.snapshot.now;
         self.snapshot.pods.retain(|pod| pod.deletion_at.is_none_or(|at| at > now));
+        let (due, later) =
+            std::mem::take(&mut self.coming).into_iter().partition(|(at, _)| *at <= now);
+        self.coming = later;
+        let due: Vec<(Timestamp, Pod)> = due;
+        self.snapshot.pods.extend(due.into_iter().map(|(_, pod)| pod));
         for instance in self.snapshot.instances.iter_mut().flatten() {
             if instance.state == InstanceState::ShuttingDown {
                 instance.state = InstanceState::Terminated;
@@ -429,6 +448,10 @@ impl World {
     pub(crate) fn anything_waits(&self) -> bool {
         self.snapshot.pods.iter().any(|pod| pod.node_name.is_none())
     }
+}
+
+fn in_order(pod: &Pod) -> bool {
+    pod.owner.as_ref().is_some_and(|owner| owner.kind == "StatefulSet")
 }
 
 pub(crate) fn disrupted() -> Taint {
