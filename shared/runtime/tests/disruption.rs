@@ -73,7 +73,10 @@ async fn moved(world: &World, function: &mut Function, old: &Value, replicas: us
         let runs = seen.pods.iter().filter(|pod| is_true(pod, "Ready"));
         let runs = runs.filter(|pod| text(pod, "/spec/nodeName") != node).count() == replicas;
         let left = seen.nodes.iter().any(|left| text(left, "/metadata/name") == node);
-        claim_named(seen, name).is_none() && !left && runs && seen.pods.len() == replicas
+        // Kubernetes takes its time to forget a pod whose kubelet can no longer tell that it has ended.
+        let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
+        let staying = seen.pods.iter().filter(stays).count();
+        claim_named(seen, name).is_none() && !left && runs && staying == replicas
     };
     world.turns(function, "the node is replaced", gone).await
 }
