@@ -5,6 +5,7 @@ GET    health                        200 once the account is seeded
 POST   reset                         all as at the start: state, faults, log, enforcement
 POST   faults      {action, code, …} adds a fault (faults.Fault has the fields); DELETE forgets all; GET lists
 GET    calls?since=N                 all calls from number N on; `calls/count` by action; DELETE forgets all
+GET    requests                      one request of each shape that the product made since the start; `reset` keeps them
 GET    instances                     all instances with what a kubelet needs: user data, tags, addresses; `instance?id=` one
 GET    states                        state and launch time (seconds since 1970) of all instances, by id
 GET    types                         instance types with vCPUs, memory and accelerators
@@ -34,6 +35,7 @@ from moto.moto_api._internal import moto_api_backend
 from . import eks_token, seed
 from .faults import Calls, Fault, Faults
 from .fleet import LAUNCHING, FleetMaker
+from .requests import Requests
 
 
 class Control:
@@ -43,6 +45,7 @@ class Control:
         self.calls = calls
         self.fleets = fleets
         self.reservations = reservations
+        self.requests = Requests()
         self.keys: dict[str, str] = {}
         self.seeded = False
 
@@ -66,6 +69,7 @@ class Control:
             ("GET", "calls"): lambda: self.calls.since(int(options.get("since", 0))),
             ("GET", "calls/count"): lambda: self.calls.counts(),
             ("DELETE", "calls"): lambda: self.calls.clear(),
+            ("GET", "requests"): lambda: self.requests.all(),
             ("GET", "instances"): lambda: self.instances(),
             ("GET", "instance"): lambda: described(self.instance(options["id"])),
             ("GET", "states"): lambda: self.states(),

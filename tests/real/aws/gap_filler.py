@@ -69,6 +69,7 @@ class GapFiller:
             return send(start_response, status, json.dumps(result).encode(), "application/json")
         began = time.time()
         key, service, action = name_call(environ, body)
+        self.control.requests.add(service, action, environ, body)
         fault = self.faults.of_action(action)
         if fault and fault.delay_s:
             time.sleep(fault.delay_s)
