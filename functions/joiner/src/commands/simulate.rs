@@ -1,5 +1,6 @@
 //! `joiner simulate`.
 
+mod faults;
 mod progress;
 mod table;
 
@@ -38,6 +39,13 @@ pub(crate) struct Arguments {
     /// The region
     #[arg(long, default_value = "us-east-1")]
     region: String,
+    /// Instead of the trace: a small cluster in which everything goes wrong that can, by seed; prints what happened, and fails if an
+    /// invariant was broken
+    #[arg(long, conflicts_with_all = ["trace", "hours", "spread", "report", "output"])]
+    faults: bool,
+    /// With --faults: run many seeds, from the first to the last (0..999), and print only what was broken
+    #[arg(long, value_name = "FIRST..LAST", requires = "faults", conflicts_with = "seed")]
+    seeds: Option<String>,
     /// Where to write the report
     #[arg(long, value_name = "FILE", default_value = "joiner-report.html")]
     report: PathBuf,
@@ -56,6 +64,9 @@ enum Output {
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.faults {
+        return faults::simulate(arguments.seed, arguments.seeds.as_deref());
+    }
     let mut workload = workload(&arguments.trace)?;
     workload.spread_s = arguments.spread;
     let unwritable = || format!("the report cannot be written to {}", arguments.report.display());

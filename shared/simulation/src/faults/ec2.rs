@@ -58,6 +58,8 @@ pub(super) struct FleetAnswer {
 pub(super) struct Ec2 {
     pub(super) instances: Vec<InstanceRecord>,
     fleets: BTreeMap<String, FleetAnswer>,
+    /// As if calls carried no client token: a test breaks the world so, to see that it is noticed.
+    pub(super) forgets_tokens: bool,
     /// By batch, how many instances were asked for, and how many were ever bought.
     pub(super) bought: BTreeMap<String, (u32, u32)>,
     /// Instances that live, by number: what is gone is not looked at again.
@@ -85,7 +87,8 @@ impl World {
         request: &LaunchRequest,
         bootstrap: &Bootstrap,
     ) -> FleetAnswer {
-        if let Some(answer) = self.ec2.fleets.get(&request.batch) {
+        let known = self.ec2.fleets.get(&request.batch).filter(|_| !self.ec2.forgets_tokens);
+        if let Some(answer) = known {
             return answer.clone();
         }
         let mut answer = FleetAnswer::default();

@@ -191,7 +191,8 @@ impl World {
 
     fn check_own_node(&mut self, name: &Arc<str>) {
         let id = self.node_ids.get(name);
-        if id.and_then(|id| self.nodes.get(id)).is_some_and(|node| node.foreign) {
+        let known = id.and_then(|id| self.nodes.get(id));
+        if known.is_some_and(|node| node.foreign || self.all_foreign) {
             self.violate(Rule::OnlyOwnNodes, format!("node {name} is not Joiner's"));
         }
     }
@@ -219,7 +220,7 @@ impl World {
         let protected = node.and_then(|node| self.protected_pod(node, turn.now, claim, reason));
         self.voluntary.insert(id);
         self.voluntary.retain(|id| self.claims.contains_key(id));
-        if going > allowed(&pool, reason, total) {
+        if self.no_budgets || going > allowed(&pool, reason, total) {
             let what =
                 format!("{name} goes as {reason:?}: {going} of {total} nodes of {} go", pool.name);
             self.violate(Rule::NodeBudgets, what);

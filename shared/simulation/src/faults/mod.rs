@@ -19,6 +19,8 @@ mod scheduling;
 mod setup;
 mod snapshot;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod workloads;
 mod world;

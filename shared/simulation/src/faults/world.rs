@@ -82,6 +82,10 @@ pub(super) struct World {
     pub(super) log: Log,
     pub(super) violations: Vec<Violation>,
     pub(super) calm: bool,
+    /// For tests of the tests: every node counts as someone else's.
+    pub(super) all_foreign: bool,
+    /// For tests of the tests: no budget allows any node.
+    pub(super) no_budgets: bool,
     /// Claims that Joiner takes away without need.
     pub(super) voluntary: BTreeSet<ClaimId>,
 }
@@ -116,6 +120,8 @@ impl World {
             log,
             violations: Vec::new(),
             calm: false,
+            all_foreign: false,
+            no_budgets: false,
             voluntary: BTreeSet::new(),
             setup,
         };
