@@ -5,24 +5,27 @@ use super::world::World;
 use model::{Snapshot, labels};
 use std::collections::BTreeSet;
 
-/// Nodes expire and are replaced without end: the world is looked at so often, a minute apart, until nothing is on its way.
+/// Nodes expire and are replaced without end: only what is still wrong after so many looks, a minute apart, stays wrong.
 const LOOKS: usize = 20;
 
 impl World {
-    /// Looks at the whole world once more, and again while something is still on its way.
+    /// Looks at the whole world, and again while something is on its way.
     pub(super) fn check_end(&mut self) {
-        for look in 0..LOOKS {
-            let left = self.left_over();
-            if left.is_empty() {
+        let mut stuck: Option<BTreeSet<(Rule, String)>> = None;
+        for _ in 0..LOOKS {
+            let left = self.left_over().into_iter().collect::<BTreeSet<_>>();
+            let still =
+                stuck.map_or(left.clone(), |stuck| stuck.intersection(&left).cloned().collect());
+            if still.is_empty() {
                 return;
             }
-            if look + 1 == LOOKS {
-                self.tell_nodes();
-                left.into_iter().for_each(|(rule, what)| self.violate(rule, what));
-                return;
-            }
+            stuck = Some(still);
             self.setup.end = self.setup.end.plus_ms(60_000);
             while self.step() {}
+        }
+        self.tell_nodes();
+        for (rule, what) in stuck.into_iter().flatten() {
+            self.violate(rule, what);
         }
     }
 
