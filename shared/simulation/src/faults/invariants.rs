@@ -292,8 +292,12 @@ impl World {
             .disruption
             .as_ref()
             .is_some_and(|known| known.reason == DisruptionReason::Unhealthy);
+        let by_id = claim.provider_id.as_deref().and_then(ec2::number);
+        let told = by_id.and_then(|id| self.warning_of(id)?.deadline);
         let due = deadline(claim)
-            .is_some_and(|deadline| self.now.timestamp().0 >= deadline.0 - grace_s - EARLY_S);
+            .into_iter()
+            .chain(told)
+            .any(|deadline| self.now.timestamp().0 >= deadline.0 - grace_s - EARLY_S);
         if !due && !unhealthy {
             self.violate(Rule::PodBudgets, format!("{pod} is deleted past its budget"));
         }

@@ -147,9 +147,9 @@ impl World {
 
     /// Lets the next thing happen; false when the time is up.
     pub(super) fn step(&mut self) -> bool {
-        let Some((at, event)) = self.events.pop().filter(|(at, _)| *at <= self.setup.end) else {
-            return false;
-        };
+        // What lies after the end stays: the end may be put off.
+        let due = self.events.next_at().is_some_and(|at| at <= self.setup.end);
+        let Some((at, event)) = due.then(|| self.events.pop()).flatten() else { return false };
         self.now = at;
         self.handle(event);
         true

@@ -63,6 +63,11 @@ impl<E> EventQueue<E> {
         self.pushed += 1;
     }
 
+    /// When the next event is.
+    pub(crate) fn next_at(&self) -> Option<SimTime> {
+        self.events.first_key_value().map(|((at, _), _)| *at)
+    }
+
     /// Takes the next event.
     pub(crate) fn pop(&mut self) -> Option<(SimTime, E)> {
         self.events.pop_first().map(|((at, _), event)| (at, event))
