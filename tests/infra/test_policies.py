@@ -234,6 +234,7 @@ class Policies(unittest.TestCase):
             (tag, arn("instance"), cluster),
             (tag, arn("instance"), carried(other) | cluster),
             (tag, arn("instance"), carried(own) | claims),
+            (tag, arn("instance"), carried(own) | requested({"Name": "x", "kubernetes.io/cluster/other": "owned"})),
             (tag, arn("volume"), carried(own) | name),
             ("ec2:DeleteLaunchTemplate", arn("launch-template"), carried(other)),
             ("ec2:RunInstances", arn("launch-template"), carried(other)),
