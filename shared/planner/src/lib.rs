@@ -5,6 +5,7 @@
 
 mod check;
 mod disruption;
+mod explain;
 mod heed;
 mod interruption;
 mod leaving;
@@ -17,6 +18,7 @@ mod view;
 mod what_if;
 
 pub use check::{Violation, check};
+pub use explain::{NodeExplanation, Removed, explain_node};
 pub use heed::heed;
 pub use repack::{Repack, repack};
 pub use what_if::{Consolidation, ConsolidationStep, Scope, consolidate};

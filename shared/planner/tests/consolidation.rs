@@ -4,14 +4,14 @@
 
 mod world;
 
-use joiner_planner::{Consolidation, Options, Scope, check, consolidate, plan};
+use joiner_planner::{Consolidation, Options, Scope, check, consolidate, explain_node, plan};
 use model::disruption::{DEFAULT_SAVING_PER_MOVE, Stage};
 use model::pod::{InclusionPolicy, PodAffinityTerm, PodPhase, TopologySpread, WhenUnsatisfiable};
 use model::pool::ConsolidationPolicy;
 use model::resources::{CPU, MEMORY, PODS};
 use model::{
-    DisruptionReason, Duration, LabelSelector, Labels, Launch, MicroUsdPerHour, Node, Plan, Pod,
-    PodId, PodSpec, Resources, Snapshot, labels,
+    DisruptionReason, Duration, Ineligible, LabelSelector, Labels, Launch, MicroUsdPerHour, Node,
+    Plan, Pod, PodId, PodSpec, Resources, Snapshot, labels,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -372,4 +372,24 @@ proptest! {
             prop_assert_eq!(answer.after.0, cost(&cluster));
         }
     }
+}
+
+#[test]
+fn a_node_is_explained() {
+    let mut world = cluster(&[("t2", &[900]), ("t2", &[900])]);
+    let told = explain_node(&world.snapshot, "n0", &quick()).unwrap();
+    assert_eq!(
+        (told.kept_by.clone(), told.alone.moved, told.alone.saves),
+        (None, 1, Some(100_000))
+    );
+    assert!(told.alone.pays() && told.causes.is_empty());
+    assert_eq!(&*told.alone.moves[0].node, "n1");
+    world.pod("p0-0").do_not_disrupt = true;
+    let told = explain_node(&world.snapshot, "n0", &quick()).unwrap();
+    assert!(matches!(told.kept_by, Some(Ineligible::PodDoNotDisrupt { .. })), "{told:?}");
+    world.pool().disruption.rotate_before = Some(world.snapshot.now);
+    let told = explain_node(&world.snapshot, "n1", &quick()).unwrap();
+    assert_eq!(told.causes, [(DisruptionReason::Drifted, None)]);
+    assert!(told.planned.is_some());
+    assert_eq!(explain_node(&world.snapshot, "n9", &quick()), None);
 }

@@ -101,6 +101,11 @@ fn rank<'a>(view: &View<'a>, node: &'a Node) -> (bool, Option<Timestamp>, &'a st
     (busy, claim.and_then(|claim| claim.created_at).or(node.created_at), &node.name)
 }
 
+/// Why the node should go, but for its cost.
+pub(crate) fn causes(view: &View<'_>, node: &Node) -> Vec<DisruptionReason> {
+    [at_risk, old, drifted].iter().filter_map(|cause| cause(view, node)).collect()
+}
+
 fn at_risk(view: &View<'_>, node: &Node) -> Option<DisruptionReason> {
     let claim = view.claim_of_node(node)?;
     let pool = pool_of(view, node, Some(claim))?;

@@ -3,7 +3,7 @@
 //! All methods of a turn share the budgets, in the order: what AWS takes, what is sick, what is old, what has drifted, what is
 //! empty, what costs more than it need. Whatever moves running pods buys their new places first.
 
-mod budgets;
+pub(crate) mod budgets;
 pub(crate) mod consolidation;
 mod decide;
 mod drift;
@@ -19,6 +19,9 @@ mod tell;
 
 pub(crate) use decide::disrupt;
 pub(crate) use emptiness::busy;
+pub(crate) use methods::causes as causes_of;
+pub(crate) use progress::moving;
+pub(crate) use tell::share;
 
 use crate::Options;
 use crate::leaving::Leaving;

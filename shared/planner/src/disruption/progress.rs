@@ -93,7 +93,7 @@ impl<'a> Begun<'a> {
 }
 
 /// The pods on these nodes that must find another place, by name.
-pub(super) fn moving<'a>(view: &View<'a>, leaving: &Leaving<'_>, nodes: &[&Node]) -> Vec<&'a Pod> {
+pub(crate) fn moving<'a>(view: &View<'a>, leaving: &Leaving<'_>, nodes: &[&Node]) -> Vec<&'a Pod> {
     let on_them = nodes.iter().flat_map(|node| view.pods_of_node(&node.name)).copied();
     on_them.filter(|pod| leaving.moves(pod)).collect()
 }

@@ -78,7 +78,7 @@ impl<'a> Disruptions<'a> {
 }
 
 /// The part of a launch's price that so many of its pods bear.
-pub(super) fn share(launch: &Launch, pods: usize) -> i64 {
+pub(crate) fn share(launch: &Launch, pods: usize) -> i64 {
     let price = launch.offering.price.0 as i64;
     price.saturating_mul(pods as i64) / (launch.pods.len().max(1) as i64)
 }
