@@ -1,10 +1,14 @@
 //! The cluster of a kubeconfig, read-only.
 
 use super::input::ClusterArguments;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use catalog::Catalog;
+use execute::Kubernetes;
+use execute::ports::{Cluster as _, ObjectRef};
+use model::labels::ROTATE;
+use model::pool::ApiVersion;
 use observe::cloud::CloudReader;
 use observe::cluster::{ClusterReader, Connection, Scope, list_objects};
 use observe::live::{Observation, snapshot_of_cluster};
@@ -129,4 +133,33 @@ async fn connect(arguments: &ClusterArguments) -> Result<Connection> {
 fn runtime() -> Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("the runtime cannot be started")
+}
+
+/// Writes on the pool that its nodes made before `moment` are to be replaced.
+pub(super) fn rotate(
+    arguments: &ClusterArguments,
+    pool: &model::NodePool,
+    moment: &str,
+) -> Result<()> {
+    let (api_version, resource) = match pool.api_version {
+        ApiVersion::Legacy => ("karpenter.sh/v1alpha5", "provisioners"),
+        ApiVersion::V1Beta1 => ("karpenter.sh/v1beta1", "nodepools"),
+        ApiVersion::V1 => ("karpenter.sh/v1", "nodepools"),
+        ApiVersion::BuiltIn => bail!(
+            "pool {} is joiner's own stand-in for a cluster without pools; there is nothing to write on",
+            pool.name
+        ),
+    };
+    let of = ObjectRef { api_version, resource, namespace: None, name: pool.name.clone() };
+    let annotations = serde_json::Map::from_iter([(ROTATE.to_owned(), Value::from(moment))]);
+    let patch = serde_json::json!({ "metadata": { "annotations": annotations } });
+    runtime()?.block_on(async {
+        let connection = connect(arguments).await?;
+        let written = Kubernetes::new(connection.client.clone()).patch(&of, None, &patch).await;
+        written.map(drop).with_context(|| of_pool(&connection, &pool.name))
+    })
+}
+
+fn of_pool(connection: &Connection, pool: &str) -> String {
+    format!("pool {pool} of {}", of(connection))
 }

@@ -4,11 +4,15 @@
 mod catalog;
 #[cfg(feature = "live")]
 mod cluster;
+mod consolidation;
 mod crds;
 mod dump;
+mod explain;
 mod input;
 mod layout;
 mod plan;
+#[cfg(feature = "live")]
+mod rotate;
 mod simulate;
 mod style;
 mod validate;
@@ -27,6 +31,9 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Plan(plan::Arguments),
+    Explain(explain::Arguments),
+    #[cfg(feature = "live")]
+    Rotate(rotate::Arguments),
     Validate(validate::Arguments),
     Dump(dump::Arguments),
     Crds(crds::Arguments),
@@ -39,6 +46,9 @@ enum Command {
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Plan(arguments) => plan::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Rotate(arguments) => rotate::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Dump(arguments) => dump::run(arguments),
         Command::Crds(arguments) => crds::run(arguments),

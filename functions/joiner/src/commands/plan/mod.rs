@@ -47,6 +47,8 @@ pub(crate) struct Arguments {
     /// Plan as if every node with a known price were gone: what would the same pods cost, packed anew?
     #[arg(long)]
     repack: bool,
+    #[command(flatten)]
+    consolidation: super::consolidation::ConsolidationArguments,
     /// Exit with 1 if pods stay unschedulable or cannot be read
     #[arg(long)]
     strict: bool,
@@ -56,7 +58,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
+pub(crate) enum Output {
     /// Tables for people
     Table,
     /// JSON of the schema joiner.dev/plan/v1
@@ -110,6 +112,13 @@ fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<Exi
         bail!("the input has no Kubernetes object that can be read{cause}");
     }
     let steps = kept.as_ref().map(|kept| kept.planner_steps);
+    if arguments.consolidation.asked() {
+        let options = options(steps);
+        let form = (arguments.output, arguments.all);
+        let text = super::consolidation::render(&dump, &arguments.consolidation, form, &options)?;
+        write(&text, output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let answer = answer(dump, arguments.repack, steps);
     if let Some(kept) = kept.filter(|_| !arguments.repack) {
         kept.compare(&answer.plan)?;
@@ -129,8 +138,12 @@ fn read_objects(arguments: &Arguments) -> anyhow::Result<Dump> {
     arguments.input.read(&catalog, &options, true)
 }
 
+fn options(steps: Option<u64>) -> planner::Options {
+    steps.map_or_else(planner::Options::default, |steps| planner::Options { steps })
+}
+
 fn answer(dump: Dump, repack: bool, steps: Option<u64>) -> Answer {
-    let options = steps.map_or_else(planner::Options::default, |steps| planner::Options { steps });
+    let options = options(steps);
     let repack = repack.then(|| planner::repack(&dump.snapshot));
     let planned = repack.as_ref().map_or_else(|| dump.snapshot.clone(), |r| r.snapshot.clone());
     let plan = planner::plan(&planned, &options);
@@ -157,6 +170,10 @@ fn print(answer: &Answer, arguments: &Arguments, output: &mut dyn Write) -> anyh
         Output::Json => serde_json::to_string_pretty(&Document::of(answer))? + "\n",
         Output::Yaml => yaml::render(&serde_json::to_value(Document::of(answer))?),
     };
+    write(&text, output)
+}
+
+fn write(text: &str, output: &mut dyn Write) -> anyhow::Result<()> {
     match output.write_all(text.as_bytes()) {
         // Whoever reads our output may stop early, as `head` does.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
