@@ -36,12 +36,19 @@ pub(super) fn groups<'h>(
     let index = index.collect::<BTreeMap<_, _>>();
     let home = |pod: &Pod| home(pod).and_then(|home| index.get(home)).copied();
     let mut parents = (0..gone.len()).collect::<Vec<_>>();
+    // Nodes that were taken together go together, even if their pods share no new node: a spread that holds when all have moved
+    // need not hold when some stay.
     let mut bought_for = Vec::new();
-    for node in search.found.iter().flat_map(|set| &set.nodes) {
-        let mut members = node.pods.iter().filter_map(|pod| home(pod.2));
-        let Some(first) = members.next() else { continue };
-        members.for_each(|member| join(&mut parents, first, member));
-        bought_for.push((first, node));
+    for set in search.found.iter().filter(|set| !set.nodes.is_empty()) {
+        let mut members =
+            set.nodes.iter().flat_map(|node| &node.pods).filter_map(|pod| home(pod.2));
+        let own = set.hosts.first().and_then(|host| index.get(name(search, *host))).copied();
+        let Some(first) = own.or_else(|| members.next()) else { continue };
+        let hosts = set.hosts.iter().filter_map(|host| index.get(name(search, *host)).copied());
+        for member in members.chain(hosts) {
+            join(&mut parents, first, member);
+        }
+        bought_for.push((first, set));
     }
     let mut of_root: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (at, host) in gone.iter().enumerate() {
@@ -49,8 +56,8 @@ pub(super) fn groups<'h>(
     }
     let mut moves = moves(search, &home, &parents);
     let group = |(of, hosts): (&usize, &Vec<usize>)| {
-        let own = bought_for.iter().filter(|(first, _)| root(&parents, *first) == *of);
-        let nodes = own.map(|(_, node)| *node).collect::<Vec<_>>();
+        let sets = bought_for.iter().filter(|(first, _)| root(&parents, *first) == *of);
+        let nodes = sets.flat_map(|(_, set)| &set.nodes).collect::<Vec<_>>();
         make(search, hosts, &nodes, moves.remove(of).unwrap_or_default())
     };
     let mut groups = of_root.iter().filter_map(group).collect::<Vec<_>>();
