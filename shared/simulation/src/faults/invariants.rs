@@ -47,10 +47,6 @@ pub enum Rule {
     EverythingPlaced,
     /// At the end nothing is left over.
     NothingLeaks,
-    /// At the end the cost is near its bound.
-    CostNearBound,
-    /// At the end planning again changes nothing.
-    Settled,
 }
 
 /// An invariant broken: which, when, and by what.
