@@ -1,12 +1,15 @@
 //! Consolidates clusters with the real planner and prints a line for each.
 //!
 //! `cargo run --release -p joiner-planner --example consolidate` makes a cluster of 5,000 nodes and 100,000 pods at 40% use and
-//! prints, separated by tabs: `nodes pods use plan_ms peak_mib usd_h after_usd_h moved`.
+//! prints, separated by tabs: `nodes pods use plan_ms peak_mib usd_h after_usd_h moved turn_ms
+//! intended`, the last two of a turn's whole `plan` within a budget of 10%.
 //! With packing problems as arguments (see the example `pack`) it packs each as an upstream-like packer does, consolidates that
 //! cluster again and again, a tenth of its nodes at a time, until nothing more is to be gained, and prints:
 //! `problem usd_h after_usd_h lower_bound_usd_h above_bound rounds moved moved_per_usd_month`.
 
 use joiner_planner as planner;
+use model::disruption::Window;
+use model::pool::Budget;
 use model::resources::{CPU, MEMORY, PODS};
 use model::{
     InstanceType, Launch, MicroUsdPerHour, Node, Pod, PodId, PodSpec, Resources, Snapshot,
@@ -44,14 +47,33 @@ fn large(nodes: usize, pods: usize) -> Result<(), Failure> {
     let start = Instant::now();
     let answer = planner::consolidate(&snapshot, &Scope::default(), &Options::default());
     let elapsed = start.elapsed().as_millis();
-    println!("nodes\tpods\tuse\tplan_ms\tpeak_mib\tusd_h\tafter_usd_h\tmoved");
+    let (turn, intended) = one_turn(snapshot.clone());
+    println!("nodes\tpods\tuse\tplan_ms\tpeak_mib\tusd_h\tafter_usd_h\tmoved\tturn_ms\tintended");
     let (count, used, peak) = (snapshot.pods.len(), used(&snapshot), peak_mib());
     let (now, after) = (answer.current.usd(), answer.after.usd());
     println!(
-        "{nodes}\t{count}\t{used}%\t{elapsed}\t{peak}\t{now:.2}\t{after:.2}\t{}",
+        "{nodes}\t{count}\t{used}%\t{elapsed}\t{peak}\t{now:.2}\t{after:.2}\t{}\t{turn}\t{intended}",
         answer.moved
     );
     Ok(())
+}
+
+/// How long a turn's plan takes in milliseconds, and how many nodes it intends to take away.
+fn one_turn(mut snapshot: Snapshot) -> (u128, usize) {
+    for pool in &mut snapshot.node_pools {
+        pool.disruption.consolidate_after = Some(model::Duration(0));
+        pool.disruption.budgets = vec![Budget {
+            nodes: "10%".to_owned(),
+            reasons: Vec::new(),
+            schedule: None,
+            duration: None,
+            window: Window::Always,
+        }];
+    }
+    let start = Instant::now();
+    let plan = planner::plan(&snapshot, &Options::default());
+    let elapsed = start.elapsed().as_millis();
+    (elapsed, plan.disruptions.iter().map(|planned| planned.nodes.len()).sum())
 }
 
 /// A cluster of the catalog's types whose nodes are used by two fifths.
