@@ -123,10 +123,11 @@ fn step(view: &View<'_>, places: &Places, ending: &Ending<'_>, found: &mut Lifec
     }
 }
 
-/// Whether the claim's instance may be too new for AWS to show it. It is ended by its id all the same: without its claim nobody would
-/// know it.
+/// Whether the claim's instance may be too new for AWS to show it: not one whose node has joined, which takes longer. It is ended by
+/// its id all the same: without its claim nobody would know it.
 fn unseen(view: &View<'_>, ending: &Ending<'_>) -> bool {
-    let new = ending.claim.is_some_and(|claim| view.age_s(claim) < SETTLED_S);
+    let is_new = |claim: &NodeClaim| view.age_s(claim) < SETTLED_S && !claim.progress.registered;
+    let new = ending.claim.is_some_and(is_new);
     new && !ending.instance.is_empty() && view.instance(ending.instance).is_none()
 }
 
