@@ -20,6 +20,10 @@ pub(crate) struct Entry {
 
 /// A part of the snapshot that comes from one object.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are pods: a box for each would be one more piece of memory"
+)]
 pub(crate) enum Item {
     Pod(pod::ReadPod),
     /// A pod that cannot be read: `namespace/name`, and its node.
