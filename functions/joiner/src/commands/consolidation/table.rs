@@ -28,12 +28,14 @@ fn headline(answer: &Answer<'_>, style: &Style) -> String {
     let text = if gone > 0 {
         let (bought, moved) = (count(bought, "new node"), count(found.moved, "pod"));
         format!("{region}: {gone} of {all} can go for {bought}; {moved} would move")
+    } else if snapshot.nodes.is_empty() {
+        format!("{region}: there are no nodes")
     } else {
         let least = answer.scope.saving_per_move;
         let pools = snapshot.node_pools.iter().filter_map(|pool| pool.disruption.saving_per_move);
         let least = least.or(pools.min()).unwrap_or(DEFAULT_SAVING_PER_MOVE);
         format!(
-            "{region}: of {all} none can go: nowhere would its pods be cheaper by {} a month for each that moves \
+            "{region}: none of {all} can go: nowhere would pods be cheaper by ${} a month for each that moves \
              (`joiner explain node NAME` tells of one)",
             month(least.0 as i64)
         )
