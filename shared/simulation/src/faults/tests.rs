@@ -2,7 +2,7 @@ use super::setup::Setup;
 use super::*;
 
 /// CI runs so many seeds; `joiner simulate --faults --seeds 0..99999` runs as many as one likes.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 2000;
 
 #[test]
 fn no_seed_breaks_an_invariant() {
