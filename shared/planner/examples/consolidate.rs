@@ -46,10 +46,10 @@ fn large(nodes: usize, pods: usize) -> Result<(), Failure> {
     let snapshot = half_used(nodes, pods)?;
     let start = Instant::now();
     let answer = planner::consolidate(&snapshot, &Scope::default(), &Options::default());
-    let elapsed = start.elapsed().as_millis();
+    let (elapsed, peak) = (start.elapsed().as_millis(), peak_mib());
     let (turn, intended) = one_turn(snapshot.clone());
     println!("nodes\tpods\tuse\tplan_ms\tpeak_mib\tusd_h\tafter_usd_h\tmoved\tturn_ms\tintended");
-    let (count, used, peak) = (snapshot.pods.len(), used(&snapshot), peak_mib());
+    let (count, used) = (snapshot.pods.len(), used(&snapshot));
     let (now, after) = (answer.current.usd(), answer.after.usd());
     println!(
         "{nodes}\t{count}\t{used}%\t{elapsed}\t{peak}\t{now:.2}\t{after:.2}\t{}\t{turn}\t{intended}",
