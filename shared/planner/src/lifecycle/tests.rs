@@ -263,6 +263,19 @@ fn an_ending_node_is_cordoned_drained_by_tiers_terminated_and_let_go() {
 }
 
 #[test]
+fn an_instance_that_aws_does_not_show_is_gone_once_its_node_had_joined() {
+    let mut world = ending(5);
+    world.node_claims[0].created_at = Some(Timestamp(NOW - 100));
+    world.instances = Some(Vec::new());
+    check(&world, &["deleteNode n", "releaseNode n", "releaseClaim a"]);
+    world.nodes.clear();
+    world.node_claims[0].progress.registered = false;
+    check(&world, &["terminate i-1 Drained"]);
+    world.node_claims[0].created_at = Some(Timestamp(NOW - 120));
+    check(&world, &["releaseClaim a"]);
+}
+
+#[test]
 fn pods_that_must_not_be_disturbed_wait_for_the_deadline() {
     let mut world = ending(100);
     world.nodes[0].taints = tainted(labels::DISRUPTED_TAINT);
