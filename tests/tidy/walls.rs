@@ -5,12 +5,13 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Our crates that each of our libraries may import. A library without a line here imports none of ours.
-const MAY_IMPORT: [(&str, &[&str]); 6] = [
+const MAY_IMPORT: [(&str, &[&str]); 7] = [
     ("api", &["model"]),
     ("catalog", &["model"]),
     ("planner", &["model"]),
     ("observe", &["model", "api", "catalog"]),
     ("execute", &["model"]),
+    ("install", &["model", "api", "catalog", "observe", "execute"]),
     ("simulation", &["model", "planner", "catalog"]),
 ];
 /// The one that wires the others.

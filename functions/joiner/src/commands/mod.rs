@@ -9,6 +9,8 @@ mod crds;
 mod dump;
 mod explain;
 mod input;
+#[cfg(feature = "live")]
+mod installation;
 mod layout;
 mod plan;
 #[cfg(feature = "live")]
@@ -30,6 +32,12 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "live")]
+    Install(installation::install::Arguments),
+    #[cfg(feature = "live")]
+    Preflight(installation::preflight::Arguments),
+    #[cfg(feature = "live")]
+    Uninstall(installation::uninstall::Arguments),
     Plan(plan::Arguments),
     Explain(explain::Arguments),
     #[cfg(feature = "live")]
@@ -45,6 +53,12 @@ enum Command {
 /// Runs the chosen subcommand.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        #[cfg(feature = "live")]
+        Command::Install(arguments) => installation::install::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Preflight(arguments) => installation::preflight::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Uninstall(arguments) => installation::uninstall::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         #[cfg(feature = "live")]

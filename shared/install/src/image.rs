@@ -1,0 +1,54 @@
+//! Where the webhook's image is.
+
+use crate::problem::Problem;
+use crate::problem_of::{Call, of_aws};
+use crate::site::Site;
+use aws_sdk_ecr::types::ImageIdentifier;
+
+/// The tag of the image that was delivered last.
+pub(crate) const INSTALLED: &str = "installed";
+pub(crate) const DESCRIBE_IMAGES: Call =
+    Call::new("ecr", "DescribeImages", "arn:aws:ecr:*:*:repository/joiner/*");
+
+impl Site {
+    /// The image for the webhook's Deployment, by its digest: the one that was named, else the one that the step `delivery` brought. `None`
+    /// while there is neither. It holds the account's number.
+    ///
+    /// # Errors
+    /// ECR cannot be asked.
+    pub async fn webhook_image(&self) -> Result<Option<String>, Problem> {
+        if let Some(named) = &self.options.webhook_image {
+            return Ok(Some(named.clone()));
+        }
+        let digest = self.delivered_digest().await?;
+        Ok(digest.map(|digest| format!("{}/{}@{digest}", self.registry(), self.names.repository)))
+    }
+
+    /// The digest of the image that was delivered last.
+    pub(crate) async fn delivered_digest(&self) -> Result<Option<String>, Problem> {
+        let repository = &self.names.repository;
+        let id = ImageIdentifier::builder().image_tag(INSTALLED).build();
+        let asked = self.aws.ecr.describe_images().repository_name(repository).image_ids(id);
+        match asked.send().await {
+            Ok(answer) => {
+                let first = answer.image_details.unwrap_or_default().into_iter().next();
+                Ok(first.and_then(|image| image.image_digest))
+            }
+            Err(error)
+                if error.as_service_error().is_some_and(|error| {
+                    error.is_repository_not_found_exception()
+                        || error.is_image_not_found_exception()
+                }) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(of_aws(DESCRIBE_IMAGES, format!("repository {repository}"), &error)),
+        }
+    }
+
+    /// The host of the account's registry.
+    pub(crate) fn registry(&self) -> String {
+        let suffix = if self.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("{}.dkr.ecr.{}.{suffix}", self.account.digits(), self.region)
+    }
+}

@@ -1,0 +1,29 @@
+//! Installs Joiner in an account and a cluster, looks after what it installed, and takes it away again.
+//!
+//! Owns: the facts of one installation ([`Site`]), the steps and their order ([`steps`]), what a step finds and changes
+//! ([`Change`]), and why it fails ([`Problem`]). May import: `model`, `api`, `catalog`, `observe`, `execute`.
+//! Does not know: arguments, terminals, consent; whoever runs the steps tells what they say.
+
+mod change;
+mod clients;
+mod image;
+pub mod manifest;
+mod names;
+mod options;
+mod problem;
+mod problem_of;
+mod run;
+mod site;
+mod stack;
+pub mod steps;
+
+pub use change::{Change, Verb};
+pub use clients::Clients;
+pub use names::{NameError, Names};
+pub use options::{Mode, Options};
+pub use problem::Problem;
+pub use problem_of::{Call, of_aws, of_kube};
+pub use run::{Event, StepError, Tell, carry_out, look};
+pub use site::{Account, Authentication, NodeRole, Site, Vpc};
+pub use stack::Outputs;
+pub use steps::{Doing, Progress, Step};
