@@ -10,6 +10,7 @@ pub mod ineligible;
 pub mod instance_type;
 pub mod labels;
 pub mod launch;
+pub mod mode;
 pub mod money;
 pub mod node;
 pub mod node_class;

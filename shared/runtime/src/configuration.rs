@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The namespace of Joiner's own objects.
-pub const NAMESPACE: &str = "joiner";
 /// The ConfigMap whose data override the environment, key by key; keys as in the environment or in upstream's
 /// `karpenter-global-settings` (`aws.vmMemoryOverheadPercent`).
-pub const SETTINGS_CONFIG_MAP: &str = "joiner-settings";
+pub use model::mode::{MODE, Mode, NAMESPACE, SETTINGS_CONFIG_MAP};
 
 /// The settings of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +34,8 @@ pub struct Configuration {
     pub log_level: String,
     /// `PLANNER_STEPS`: how hard the planner looks, see `planner::Options`.
     pub planner_steps: Option<u64>,
+    /// `MODE`: `act` (default), `observe` or `paused`. Read anew for every turn, so that a pause counts at once.
+    pub mode: Mode,
 }
 
 /// Which metrics are written: each custom metric costs $0.30 a month.
@@ -101,8 +101,16 @@ impl Configuration {
             metrics: metrics(text("METRICS"))?,
             log_level: text("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             planner_steps: number("PLANNER_STEPS", text("PLANNER_STEPS"))?,
+            mode: mode(text(MODE))?,
         })
     }
+}
+
+/// The mode as it is written; `act` if nothing is.
+pub(crate) fn mode(text: Option<String>) -> Result<Mode, SettingError> {
+    let parse =
+        |text: String| text.parse().map_err(|_| wrong(MODE, &text, "act, observe or paused"));
+    text.map_or(Ok(Mode::default()), parse)
 }
 
 fn wrong(name: &'static str, text: &str, wanted: impl fmt::Display) -> SettingError {
@@ -178,6 +186,17 @@ mod tests {
         let over = [("aws.vmMemoryOverheadPercent", "0.1"), ("aws.clusterName", "b")];
         let read = read(&[("CLUSTER_NAME", "a")], &over).unwrap();
         assert_eq!((read.cluster_name.as_str(), read.vm_memory_overhead_per_mille), ("b", 100));
+    }
+
+    #[test]
+    fn the_mode_is_act_unless_something_is_said() {
+        let of = |pairs: &[(&str, &str)], over: &[(&str, &str)]| read(pairs, over).unwrap().mode;
+        let cluster = ("CLUSTER_NAME", "c");
+        assert_eq!(of(&[cluster], &[]), Mode::Act);
+        assert_eq!(of(&[cluster, ("MODE", "observe")], &[]), Mode::Observe);
+        assert_eq!(of(&[cluster, ("MODE", "observe")], &[("MODE", "paused")]), Mode::Paused);
+        assert_eq!(of(&[cluster, ("MODE", "paused")], &[("MODE", "act")]), Mode::Act);
+        check("MODE", "off", "setting MODE: \"off\" is not act, observe or paused");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::installation::{Installation, Knocked};
 use crate::message::{self, MessageError};
+use crate::standing::Standing;
 use crate::{Trigger, telemetry};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use futures::FutureExt;
@@ -26,6 +27,15 @@ pub enum Door {
 }
 
 impl Door {
+    /// The function's name, as its package has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PendingPods => "on-pending-pods",
+            Self::Interruption => "on-interruption",
+            Self::Schedule => "on-schedule",
+        }
+    }
+
     /// Whether a message whose turn failed comes again. The next minute's tick is as good as a tick that comes again.
     fn tries_again(self) -> bool {
         match self {
@@ -137,7 +147,7 @@ async fn ready(slot: &mut Option<Installation>) -> Result<&mut Installation, Err
 }
 
 /// Whether the message must come again, because the dead-letter queue did not take it.
-async fn bury(installation: &Installation, body: &str, reason: &MessageError) -> bool {
+async fn bury(installation: &mut Installation, body: &str, reason: &MessageError) -> bool {
     tracing::warn!(%reason, "a message that cannot be read goes to the dead-letter queue");
     let buried = installation.bury(body, &reason.0).await;
     buried.inspect_err(|error| tracing::error!(%error, "it stays in the queue")).is_err()
@@ -154,11 +164,15 @@ async fn knock(
         Door::Interruption => installation.heed(triggers).await?,
     };
     let Some(first) = triggers.first() else { return Ok(()) };
-    match installation.knock(first.name(), request_id).boxed_local().await? {
+    let knocked = installation.knock(first.name(), request_id).boxed_local().await;
+    if let Some(standing) = Standing::of(first.name(), &knocked) {
+        installation.tell(door.name(), standing).await;
+    }
+    match knocked? {
         Knocked::Turned(_) if triggers.contains(&Trigger::Schedule) => {
             installation.housekeep().boxed_local().await;
         }
-        Knocked::Turned(_) => {}
+        Knocked::Turned(_) | Knocked::Paused => {}
         Knocked::Busy => tracing::info!(trigger = first.name(), "another turn looks again"),
     }
     Ok(())

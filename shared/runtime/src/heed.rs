@@ -43,6 +43,13 @@ pub(crate) struct Heeded {
     pub(crate) no_news: usize,
 }
 
+impl Heeded {
+    /// The marks, one for each claim.
+    pub(crate) fn warned(&self) -> &[Warned] {
+        &self.warned
+    }
+}
+
 /// Reads Joiner's claims, page by page, and keeps little of them.
 pub(crate) async fn instances(client: &kube::Client) -> Result<Instances, kube::Error> {
     let mut all = Instances::new();

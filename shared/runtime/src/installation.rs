@@ -1,16 +1,18 @@
 //! One installation: its settings, its clients, and turns under its lease.
 
 use crate::aws_memory::AwsMemory;
-use crate::configuration::{Configuration, SETTINGS_CONFIG_MAP};
+use crate::configuration::{self, Configuration, MODE, Mode, SETTINGS_CONFIG_MAP};
 use crate::lease::{Asked, Held, LeaseError};
 use crate::live::Live;
 use crate::memory::{ForgetError, Memory};
 use crate::observed::ObserveError;
+use crate::standing::{Standing, Told};
 use crate::turn::{Hall, take_turn};
-use crate::{Report, Trigger, heed};
+use crate::{Report, Trigger, heed, telemetry};
 use aws_config::{BehaviorVersion, SdkConfig};
 use execute::ec2::Ec2Cloud;
 use execute::{Cloud, Kubernetes};
+use model::mode::MODE_SINCE;
 use model::{ClusterFacts, Timestamp};
 use observe::cloud::CloudReader;
 use observe::cluster::{ClusterReader, Connection};
@@ -63,6 +65,9 @@ pub enum TurnError {
     /// Claims could not be read, so that it is not known whose the instances are.
     #[error("claims cannot be read, so that nobody knows whose the instances are: {0}")]
     Claims(String),
+    /// It cannot be told whether the installation is paused, so that nothing is done.
+    #[error("nobody knows whether joiner is paused: {0}")]
+    Mode(String),
 }
 
 /// What a knock came to.
@@ -72,6 +77,8 @@ pub enum Knocked {
     Turned(Box<Report>),
     /// Another turn has the lease and looks again.
     Busy,
+    /// The installation is paused: nothing was read or written.
+    Paused,
 }
 
 /// The clients of one installation, kept while the function is warm.
@@ -83,6 +90,9 @@ pub struct Installation {
     cloud: Ec2Cloud,
     cluster: Kubernetes,
     memory: AwsMemory,
+    /// The mode where the ConfigMap of settings says nothing.
+    of_environment: Mode,
+    told: Told,
 }
 
 impl Installation {
@@ -130,6 +140,8 @@ impl Installation {
             live: Live::new(ClusterReader::new(kube.clone()), reader, memory.clone(), &settings),
             dead_letters: environment("DEAD_LETTER_QUEUE_URL"),
             cluster: Kubernetes::new(kube.clone()),
+            of_environment: first.mode,
+            told: Told::default(),
             settings,
             kube,
             cloud,
@@ -140,32 +152,79 @@ impl Installation {
     /// Sends a message that cannot be read to the dead-letter queue.
     ///
     /// # Errors
-    /// If there is none, or it does not take the message.
-    pub(crate) async fn bury(&self, body: &str, reason: &str) -> Result<(), ForgetError> {
-        let problem = || "DEAD_LETTER_QUEUE_URL is not set".to_owned();
-        let missing = || ForgetError { what: "dead letter", problem: problem() };
+    /// If there is none, or it does not take the message, or joiner is paused: then SQS moves it there itself.
+    pub(crate) async fn bury(&mut self, body: &str, reason: &str) -> Result<(), ForgetError> {
+        let forget = |problem: String| ForgetError { what: "dead letter", problem };
+        self.look_at_mode().await.map_err(|error| forget(error.to_string()))?;
+        if self.settings.mode == Mode::Paused {
+            return Err(forget("joiner is paused".to_owned()));
+        }
+        let missing = || forget("DEAD_LETTER_QUEUE_URL is not set".to_owned());
         let queue = self.dead_letters.as_deref().ok_or_else(missing)?;
         self.memory.bury(queue, body, reason).await
     }
 
-    /// Heeds what AWS told of instances, at once and without the lease, and returns what a turn is to look at.
-    pub(crate) async fn heed(&self, triggers: Vec<Trigger>) -> Result<Vec<Trigger>, TurnError> {
+    /// Looks what the installation may do now, and returns since when it does. A pause must count at once, in warm functions too.
+    async fn look_at_mode(&mut self) -> Result<String, TurnError> {
+        let unknown = |error: &dyn std::fmt::Display| TurnError::Mode(error.to_string());
+        let data = self.memory.read_config_map(SETTINGS_CONFIG_MAP).await;
+        let data = strings(&data.map_err(|error| unknown(&error))?);
+        let said = data.get(MODE).filter(|text| !text.trim().is_empty()).cloned();
+        let said = said.unwrap_or_else(|| self.of_environment.to_string());
+        self.settings.mode = configuration::mode(Some(said)).map_err(|error| unknown(&error))?;
+        self.live.keeps = self.settings.mode == Mode::Act;
+        Ok(data.get(MODE_SINCE).cloned().unwrap_or_default())
+    }
+
+    /// Heeds what AWS told of instances, at once and without the lease, and returns what a turn is to look at. A paused installation
+    /// does not look: when it is resumed, AWS is asked itself.
+    pub(crate) async fn heed(&mut self, triggers: Vec<Trigger>) -> Result<Vec<Trigger>, TurnError> {
+        self.look_at_mode().await?;
+        if self.settings.mode == Mode::Paused {
+            return Ok(triggers);
+        }
         let instances = heed::instances(&self.kube).await;
         let instances = instances.map_err(|error| TurnError::Claims(error.to_string()))?;
         let now = Timestamp(jiff::Timestamp::now().as_second());
         let heeded = heed::heeded(triggers, &instances, now);
+        if self.settings.mode == Mode::Observe {
+            telemetry::would_heed(&heeded);
+            return Ok(heeded.triggers);
+        }
         let of_metrics = (self.settings.metrics, self.settings.cluster_name.as_str());
         heed::carry_out(&heeded, now, (&self.cluster, &self.memory), of_metrics).await;
         Ok(heeded.triggers)
     }
 
-    /// Takes a turn under the lease, or leaves word with the turn that has it.
+    /// Takes a turn under the lease, or leaves word with the turn that has it. A turn that only observes needs no lease, for it
+    /// writes nothing; a paused installation takes none.
     ///
     /// # Errors
-    /// If the lease or the world cannot be read, or the lease is lost on the way.
+    /// If the mode, the lease or the world cannot be read, or the lease is lost on the way.
     pub async fn knock(&mut self, trigger: &str, request_id: &str) -> Result<Knocked, TurnError> {
+        let since = self.look_at_mode().await?;
         let turn = turn_name(request_id, jiff::Timestamp::now());
-        let held = match Held::ask(&self.kube, &turn).await? {
+        match self.settings.mode {
+            Mode::Act => self.knock_for_the_lease(&turn, trigger).await,
+            Mode::Observe => {
+                let hall = hall(&self.settings, &self.cloud, &self.cluster, &self.memory);
+                let work: Pin<Box<dyn Future<Output = _>>> =
+                    Box::pin(take_turn(&turn, trigger, &mut self.live, &hall));
+                Ok(Knocked::Turned(Box::new(work.await?)))
+            }
+            Mode::Paused => {
+                telemetry::paused(trigger, &since);
+                Ok(Knocked::Paused)
+            }
+        }
+    }
+
+    async fn knock_for_the_lease(
+        &mut self,
+        turn: &str,
+        trigger: &str,
+    ) -> Result<Knocked, TurnError> {
+        let held = match Held::ask(&self.kube, turn).await? {
             Asked::Held(held) => *held,
             Asked::Taken { ends_in_s, first } => {
                 // Should the holder be dead, the first that came after it sees to it that somebody looks again.
@@ -175,7 +234,7 @@ impl Installation {
                 return Ok(Knocked::Busy);
             }
         };
-        let (held, answer) = self.turn(held, &turn, trigger).await?;
+        let (held, answer) = self.turn(held, turn, trigger).await?;
         let wake_at = match &answer {
             Ok(report) => report.wake_at,
             Err(_) => None,
@@ -198,15 +257,7 @@ impl Installation {
         turn: &str,
         trigger: &str,
     ) -> Result<(Held, Result<Report, ObserveError>), TurnError> {
-        let steps = self.settings.planner_steps;
-        let hall = Hall {
-            cloud: &self.cloud,
-            cluster: &self.cluster,
-            memory: &self.memory,
-            options: steps
-                .map_or_else(planner::Options::default, |steps| planner::Options { steps }),
-            metrics: self.settings.metrics,
-        };
+        let hall = hall(&self.settings, &self.cloud, &self.cluster, &self.memory);
         // On the heap: the future of a whole turn is deep, and too large for the stacks that it would be moved over.
         let work: Pin<Box<dyn Future<Output = _>>> =
             Box::pin(take_turn(turn, trigger, &mut self.live, &hall));
@@ -230,6 +281,9 @@ impl Installation {
     /// What the minute's tick does beside its turn, and without the lease: prices every twelve hours, old launch templates once an hour.
     pub async fn housekeep(&mut self) {
         self.live.refresh_market().await;
+        if self.settings.mode != Mode::Act {
+            return;
+        }
         if jiff::Timestamp::now().as_second() % HOUR_S >= MINUTE_S {
             return;
         }
@@ -243,11 +297,36 @@ impl Installation {
         }
     }
 
+    /// Writes what became of a turn for `joiner status`: when it acted or failed, else once a minute.
+    pub(crate) async fn tell(&mut self, function: &'static str, standing: Standing) {
+        let now = jiff::Timestamp::now().as_second();
+        if self.settings.mode == Mode::Paused || !self.told.is_due(&standing, now) {
+            return;
+        }
+        let data = standing.to_config_map_data(function);
+        let written = self.memory.write_config_map(crate::standing::STATUS_CONFIG_MAP, data).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "`joiner status` will not know of this turn");
+        }
+    }
+
     async fn wake_in(&self, seconds: i64) {
         if let Err(error) = self.memory.wake_in(seconds).await {
             tracing::warn!(%error, "the next minute follows up instead");
         }
     }
+}
+
+/// What turns need.
+fn hall<'a>(
+    settings: &Configuration,
+    cloud: &'a Ec2Cloud,
+    cluster: &'a Kubernetes,
+    memory: &'a AwsMemory,
+) -> Hall<'a, Ec2Cloud, Kubernetes, AwsMemory> {
+    let steps = settings.planner_steps;
+    let options = steps.map_or_else(planner::Options::default, |steps| planner::Options { steps });
+    Hall { cloud, cluster, memory, options, metrics: settings.metrics, mode: settings.mode }
 }
 
 /// In an account by DescribeCluster and an STS token; by a kubeconfig where one is named.

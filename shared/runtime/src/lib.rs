@@ -16,6 +16,7 @@ pub mod message;
 mod metrics;
 pub mod observed;
 pub mod report;
+pub mod standing;
 pub mod telemetry;
 pub mod trigger;
 pub mod turn;

@@ -17,6 +17,8 @@ const FACTS_CONFIG_MAP: &str = "joiner-facts";
 pub struct Live {
     observer: Observer,
     memory: AwsMemory,
+    /// Whether what changes slowly is kept for other functions.
+    pub(crate) keeps: bool,
 }
 
 impl Live {
@@ -39,7 +41,7 @@ impl Live {
             offerings_config_map: OFFERINGS_CONFIG_MAP.to_owned(),
             all_pods: false,
         };
-        Self { observer: Observer::new(cluster, cloud, sources), memory }
+        Self { observer: Observer::new(cluster, cloud, sources), memory, keeps: true }
     }
 
     /// Reads prices, types and offerings anew, if it is time.
@@ -49,7 +51,7 @@ impl Live {
     }
 
     async fn keep_facts(&self, facts: &Option<BTreeMap<String, String>>) {
-        let Some(facts) = facts else { return };
+        let Some(facts) = facts.as_ref().filter(|_| self.keeps) else { return };
         let data = serde_json::to_value(facts).unwrap_or_default();
         if let Err(error) = self.memory.write_config_map(FACTS_CONFIG_MAP, data).await {
             tracing::warn!(%error, "other functions read images, subnets and prices again");

@@ -1,5 +1,6 @@
 //! What a turn did, why, and what it cost: for the log and the metrics.
 
+use crate::configuration::Mode;
 use crate::observed::Traffic;
 use execute::Outcome;
 use model::Plan;
@@ -14,6 +15,8 @@ pub struct Report {
     pub turn: String,
     /// What woke it.
     pub trigger: String,
+    /// Whether it was carried out.
+    pub mode: Mode,
     /// Pods that wait.
     pub pending_pods: usize,
     /// Pods placed on nodes that are there or on their way.
@@ -34,6 +37,8 @@ pub struct Report {
     pub bought_micro_usd_per_hour: u64,
     /// No plan costs less.
     pub lower_bound_micro_usd_per_hour: u64,
+    /// What the nodes that the plan takes away cost, less what replaces them, in micro-dollars per hour; below zero if it costs more.
+    pub saves_micro_usd_per_hour: i64,
     /// The price of all of Joiner's nodes before this turn, in micro-dollars per hour.
     pub nodes_micro_usd_per_hour: u64,
     /// Joiner's nodes and claims.
@@ -48,6 +53,10 @@ pub struct Report {
     pub traffic: BTreeMap<&'static str, Traffic>,
     /// When the plan wants to be looked at again, in seconds since 1970.
     pub wake_at: Option<i64>,
+    /// Why pods stay where they are: a reason, and how many pods have it first among theirs.
+    pub reasons: BTreeMap<String, usize>,
+    /// What is odd about what was read.
+    pub findings: Vec<String>,
 }
 
 impl Report {
@@ -62,6 +71,11 @@ impl Report {
         self.planned_micro_usd_per_hour = plan.cost.planned.0;
         self.lower_bound_micro_usd_per_hour = plan.cost.lower_bound.0;
         self.wake_at = plan.wake_at.map(|at| at.0);
+        self.saves_micro_usd_per_hour = plan.disruptions.iter().map(|one| one.saves).sum();
+        for left in &plan.unschedulable {
+            let first = left.reasons.first().map_or_else(String::new, ToString::to_string);
+            *self.reasons.entry(first).or_default() += 1;
+        }
     }
 
     /// Adds what became of it.

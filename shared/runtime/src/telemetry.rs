@@ -4,6 +4,7 @@ use crate::heed::Heeded;
 use crate::observed::Observed;
 use crate::report::Report;
 use execute::Outcome;
+use model::Plan;
 
 /// Writes logs as JSON to standard output from now on, from this level on (`info`).
 pub fn init(level: &str) {
@@ -34,6 +35,50 @@ pub(crate) fn heeded(outcome: &Outcome, heeded: &Heeded) {
             "events of instances that are not Joiner's, or that tell nothing new, are dropped"
         );
     }
+}
+
+/// What would be done, were this not a trial: what would be bought, and what would go.
+pub(crate) fn would(turn: &str, plan: &Plan) {
+    for launch in &plan.launches {
+        let offering = &launch.offering;
+        let (object, pods) = (&*launch.name, launch.pods.len());
+        let (kind, zone, way) = (&offering.instance_type, &offering.zone, offering.capacity_type);
+        let detail = format!("{kind} {zone} {way} for {pods} pods");
+        let price = offering.price.0;
+        tracing::info!(
+            turn,
+            action = "launch",
+            object,
+            detail,
+            micro_usd_per_hour = price,
+            "would"
+        );
+    }
+    for going in &plan.disruptions {
+        let object = going.nodes.join(" ");
+        let (detail, saves) = (going.reason.as_str(), going.saves);
+        tracing::info!(
+            turn,
+            action = "disrupt",
+            object,
+            detail,
+            saves_micro_usd_per_hour = saves,
+            "would"
+        );
+    }
+}
+
+/// What would be marked, were this not a trial.
+pub(crate) fn would_heed(heeded: &Heeded) {
+    for warned in heeded.warned() {
+        let (object, detail) = (&warned.claim, format!("{:?}", warned.told.kind));
+        tracing::info!(action = "mark", object, detail, "would");
+    }
+}
+
+/// Nothing is done.
+pub(crate) fn paused(trigger: &str, since: &str) {
+    tracing::info!(trigger, since, "paused: nothing is read or written; `joiner resume` ends it");
 }
 
 /// What was done.
@@ -68,6 +113,7 @@ fn sum(report: &Report) {
     tracing::info!(
         turn = report.turn,
         trigger = report.trigger,
+        mode = report.mode.as_str(),
         pending_pods = report.pending_pods,
         placed_pods = report.placed_pods,
         launches = report.launches,
@@ -82,6 +128,7 @@ fn sum(report: &Report) {
         bought_usd_per_hour = usd(report.bought_micro_usd_per_hour),
         lower_bound_usd_per_hour = usd(report.lower_bound_micro_usd_per_hour),
         nodes_usd_per_hour = usd(report.nodes_micro_usd_per_hour),
+        saves_micro_usd_per_hour = report.saves_micro_usd_per_hour,
         wake_at = report.wake_at,
         milliseconds,
         traffic,

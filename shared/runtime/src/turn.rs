@@ -1,5 +1,6 @@
 //! One turn: observe, plan, check, execute, report.
 
+use crate::configuration::Mode;
 use crate::memory::{KeptTurn, Memory};
 use crate::observed::{Observe, ObserveError, Observed};
 use crate::report::Report;
@@ -23,9 +24,11 @@ pub struct Hall<'a, C, K, M> {
     pub options: Options,
     /// Which metrics are written.
     pub metrics: crate::configuration::Metrics,
+    /// Whether the plan is carried out, or only told.
+    pub mode: Mode,
 }
 
-/// Takes one turn. The caller holds the lease.
+/// Takes one turn. The caller holds the lease, unless the turn only observes. A paused installation takes none.
 ///
 /// # Errors
 /// If the world could not be read: then nothing is done.
@@ -36,13 +39,25 @@ pub async fn take_turn<O: Observe, C: Cloud, K: Cluster, M: Memory>(
     hall: &Hall<'_, C, K, M>,
 ) -> Result<Report, ObserveError> {
     let begun = Instant::now();
-    let mut report =
-        Report { turn: turn.to_owned(), trigger: trigger.to_owned(), ..Report::default() };
+    let mut report = Report {
+        turn: turn.to_owned(),
+        trigger: trigger.to_owned(),
+        mode: hall.mode,
+        ..Report::default()
+    };
     let observed = observe.observe().await?;
     lap(&mut report, "observe", begun);
     telemetry::seen(&observed);
     let plan = decide(&observed, hall.options, &mut report).await;
-    let outcome = act(turn, trigger, &plan, &observed, hall, &mut report).await;
+    report.findings.extend(observed.findings.iter().chain(&observed.stale).cloned());
+    let outcome = match hall.mode {
+        Mode::Act => act(turn, trigger, &plan, &observed, hall, &mut report).await,
+        Mode::Observe | Mode::Paused => {
+            telemetry::would(turn, &plan);
+            keep(turn, trigger, &plan, &observed.snapshot, hall).await;
+            Outcome::default()
+        }
+    };
     report.traffic = observed.traffic;
     report.outcome(&outcome);
     lap(&mut report, "turn", begun);

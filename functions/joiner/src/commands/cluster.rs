@@ -5,9 +5,11 @@ use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use catalog::Catalog;
+use execute::ClusterError;
 use execute::Kubernetes;
 use execute::ports::{Cluster as _, ObjectRef};
 use model::labels::ROTATE;
+use model::mode::{NAMESPACE, SETTINGS_CONFIG_MAP};
 use model::pool::ApiVersion;
 use observe::cloud::CloudReader;
 use observe::cluster::{ClusterReader, Connection, Scope, list_objects};
@@ -158,6 +160,70 @@ pub(super) fn rotate(
         let written = Kubernetes::new(connection.client.clone()).patch(&of, None, &patch).await;
         written.map(drop).with_context(|| of_pool(&connection, &pool.name))
     })
+}
+
+/// The ConfigMap of settings.
+pub(super) struct Settings {
+    runtime: tokio::runtime::Runtime,
+    connection: Connection,
+    of: ObjectRef,
+}
+
+impl Settings {
+    /// Of the cluster named.
+    pub(super) fn open(arguments: &ClusterArguments) -> Result<Self> {
+        let runtime = runtime()?;
+        let connection = runtime.block_on(connect(arguments))?;
+        Ok(Self { runtime, connection, of: config_map(SETTINGS_CONFIG_MAP) })
+    }
+
+    /// Its data; `Null` if it is not there.
+    pub(super) fn read(&self) -> Result<Value> {
+        match self.runtime.block_on(self.cluster().get(&self.of)) {
+            Ok(object) => Ok(object["data"].clone()),
+            Err(ClusterError::NotFound { .. }) => Ok(Value::Null),
+            Err(error) => Err(error).with_context(|| of(&self.connection)),
+        }
+    }
+
+    /// Merges into its data; it is made if it is not there.
+    pub(super) fn write(&self, data: &Value) -> Result<()> {
+        let patch = serde_json::json!({ "data": data });
+        let written = self.runtime.block_on(async {
+            match self.cluster().patch(&self.of, None, &patch).await {
+                Err(ClusterError::NotFound { .. }) => self.create(data).await,
+                other => other,
+            }
+        });
+        match written {
+            Err(ClusterError::NotFound { .. }) => bail!(
+                "{} has no namespace {NAMESPACE}: joiner is not installed there",
+                of(&self.connection)
+            ),
+            other => other.map(drop).with_context(|| of(&self.connection)),
+        }
+    }
+
+    async fn create(&self, data: &Value) -> Result<Value, ClusterError> {
+        let metadata = serde_json::json!({ "name": self.of.name, "namespace": NAMESPACE });
+        let mut kept = data.clone();
+        if let Some(data) = kept.as_object_mut() {
+            data.retain(|_, value| !value.is_null());
+        }
+        let object = serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": kept,
+        });
+        self.cluster().create(&self.of, &object).await
+    }
+
+    fn cluster(&self) -> Kubernetes {
+        Kubernetes::new(self.connection.client.clone())
+    }
+}
+
+fn config_map(name: &str) -> ObjectRef {
+    let (namespace, name) = (Some(NAMESPACE.to_owned()), name.to_owned());
+    ObjectRef { api_version: "v1", resource: "configmaps", namespace, name }
 }
 
 fn of_pool(connection: &Connection, pool: &str) -> String {

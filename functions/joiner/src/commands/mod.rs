@@ -12,6 +12,8 @@ mod input;
 #[cfg(feature = "live")]
 mod installation;
 mod layout;
+#[cfg(feature = "live")]
+mod mode;
 mod plan;
 #[cfg(feature = "live")]
 mod rotate;
@@ -42,6 +44,10 @@ enum Command {
     Explain(explain::Arguments),
     #[cfg(feature = "live")]
     Rotate(rotate::Arguments),
+    #[cfg(feature = "live")]
+    Pause(mode::Pause),
+    #[cfg(feature = "live")]
+    Resume(mode::Resume),
     Validate(validate::Arguments),
     Dump(dump::Arguments),
     Crds(crds::Arguments),
@@ -63,6 +69,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(arguments) => explain::run(arguments),
         #[cfg(feature = "live")]
         Command::Rotate(arguments) => rotate::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Pause(arguments) => mode::pause(arguments),
+        #[cfg(feature = "live")]
+        Command::Resume(arguments) => mode::resume(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Dump(arguments) => dump::run(arguments),
         Command::Crds(arguments) => crds::run(arguments),

@@ -431,7 +431,7 @@ impl Function {
     pub(crate) async fn report(&mut self) -> joiner_runtime::Report {
         match self.turn().await.unwrap() {
             Knocked::Turned(report) => *report,
-            Knocked::Busy => panic!("another turn has the lease"),
+            other @ (Knocked::Busy | Knocked::Paused) => panic!("no turn was taken: {other:?}"),
         }
     }
 }
