@@ -18,7 +18,10 @@ mod view;
 mod what_if;
 
 pub use check::{Violation, check};
-pub use explain::{NodeExplanation, Removed, explain_node};
+pub use explain::{
+    Change, Group, NodeExplanation, NodeVerdict, Obstacle, OfferingVerdict, PodExplanation,
+    PodState, PoolVerdict, Removed, TypeVerdict, explain_node, explain_pod, explain_type,
+};
 pub use heed::heed;
 pub use repack::{Repack, repack};
 pub use what_if::{Consolidation, ConsolidationStep, Scope, consolidate};

@@ -15,9 +15,11 @@ mod layout;
 #[cfg(feature = "live")]
 mod mode;
 mod plan;
+mod replay;
 #[cfg(feature = "live")]
 mod rotate;
 mod simulate;
+mod source;
 mod style;
 mod validate;
 

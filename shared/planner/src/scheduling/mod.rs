@@ -27,7 +27,7 @@ use bound::Free;
 use buy::Purchase;
 pub(crate) use buy::{Bought, Market};
 use candidates::Atoms;
-pub(crate) use candidates::Candidates;
+pub(crate) use candidates::{Candidates, is_usable};
 pub(crate) use classes::{Class, Classes};
 pub(crate) use dimensions::{fits, take};
 pub(crate) use launches::launches;
@@ -38,7 +38,7 @@ pub(crate) use place::{Demands, Standing, may_hold};
 pub(crate) use slots::Slot;
 use std::collections::BTreeMap;
 pub(crate) use topology::{Level, Topology};
-pub(crate) use volumes::Attachments;
+pub(crate) use volumes::{Attachments, Volumes};
 pub(crate) use worth::{Worth, useful, worth};
 
 /// What a turn decides about: the pods that want a place, in classes, what could be bought for them, and the nodes as they stand.

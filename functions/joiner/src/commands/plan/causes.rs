@@ -9,7 +9,7 @@ type Cause<'a> = (u8, String, Vec<&'a str>);
 const TAINT: u8 = 6;
 
 /// The causes, the most telling first: what no pool can mend, then what some pool nearly has, then pools meant for others.
-pub(super) fn causes(reasons: &[Reason]) -> Vec<String> {
+pub(crate) fn causes(reasons: &[Reason]) -> Vec<String> {
     let mut causes: Vec<Cause<'_>> = Vec::new();
     for reason in reasons {
         let (rank, pool) = rank_and_pool(reason);

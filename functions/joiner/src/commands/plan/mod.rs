@@ -2,19 +2,18 @@
 
 mod causes;
 mod document;
-mod replay;
 mod table;
 pub(crate) mod yaml;
 
-use super::input::Input;
+use super::source::{Source, options};
 use super::style::Style;
 use anyhow::{Context, bail};
+pub(crate) use causes::causes;
 use document::Document;
 use model::{Plan, Snapshot};
-use observe::{Dump, DumpOptions};
+use observe::Dump;
 use planner::{Repack, Violation};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Decide what nodes a cluster needs.
@@ -25,22 +24,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    input: Input,
-    /// Plan exactly this snapshot (JSON, plain or gzip), as a function keeps one of each turn
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "context", "kubeconfig", "region", "catalog"])]
-    snapshot: Option<PathBuf>,
-    /// Plan again what the function saw in this turn; the log names turns
-    #[arg(long, value_name = "ID", requires = "bucket", conflicts_with_all = ["files", "snapshot"])]
-    turn: Option<String>,
-    /// The bucket that keeps the turns, an output of the stack
-    #[arg(long, value_name = "NAME", env = "TURNS_BUCKET")]
-    bucket: Option<String>,
-    /// The region, if the nodes do not tell it
-    #[arg(long)]
-    region: Option<String>,
-    /// A fresher catalog of instance types and prices, as `joiner catalog refresh` writes it [env: JOINER_CATALOG]
-    #[arg(long, value_name = "FILE")]
-    catalog: Option<PathBuf>,
+    source: Source,
     /// What to print
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -61,7 +45,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Output {
     /// Tables for people
     Table,
-    /// JSON of the schema joiner.dev/plan/v1
+    /// JSON, of a documented schema that it names
     Json,
     /// The same as YAML
     Yaml,
@@ -101,25 +85,15 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let (dump, kept) = match (&arguments.snapshot, &arguments.turn) {
-        (Some(file), _) => replay::of_file(file)?,
-        (None, Some(turn)) => replay::of_turn(turn, arguments)?,
-        (None, None) => (read_objects(arguments)?, None),
-    };
-    if dump.objects == 0 {
-        let cause = dump.findings.iter().find(|finding| finding.place.is_some());
-        let cause = cause.map(|finding| format!(": {finding}")).unwrap_or_default();
-        bail!("the input has no Kubernetes object that can be read{cause}");
-    }
-    let steps = kept.as_ref().map(|kept| kept.planner_steps);
+    let (dump, kept) = arguments.source.read()?;
+    let options = options(kept.as_ref());
     if arguments.consolidation.asked() {
-        let options = options(steps);
         let form = (arguments.output, arguments.all);
         let text = super::consolidation::render(&dump, &arguments.consolidation, form, &options)?;
         write(&text, output)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let answer = answer(dump, arguments.repack, steps);
+    let answer = answer(dump, arguments.repack, &options);
     if let Some(kept) = kept.filter(|_| !arguments.repack) {
         kept.compare(&answer.plan)?;
     }
@@ -132,21 +106,10 @@ fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<Exi
     })
 }
 
-fn read_objects(arguments: &Arguments) -> anyhow::Result<Dump> {
-    let catalog = super::catalog::read(arguments.catalog.as_deref())?;
-    let options = DumpOptions { region: arguments.region.clone(), ..DumpOptions::default() };
-    arguments.input.read(&catalog, &options, true)
-}
-
-fn options(steps: Option<u64>) -> planner::Options {
-    steps.map_or_else(planner::Options::default, |steps| planner::Options { steps })
-}
-
-fn answer(dump: Dump, repack: bool, steps: Option<u64>) -> Answer {
-    let options = options(steps);
+fn answer(dump: Dump, repack: bool, options: &planner::Options) -> Answer {
     let repack = repack.then(|| planner::repack(&dump.snapshot));
     let planned = repack.as_ref().map_or_else(|| dump.snapshot.clone(), |r| r.snapshot.clone());
-    let plan = planner::plan(&planned, &options);
+    let plan = planner::plan(&planned, options);
     let (plan, violations) = planner::heed(&planned, plan);
     Answer { dump, planned, plan, violations, repack }
 }

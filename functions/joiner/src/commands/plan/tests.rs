@@ -1,6 +1,8 @@
 use super::*;
 use clap::Parser;
+use observe::DumpOptions;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 struct Command {
@@ -16,7 +18,7 @@ fn fixture(name: &str) -> PathBuf {
 fn read(files: &[PathBuf], repack: bool) -> Answer {
     let catalog = catalog::Catalog::embedded().unwrap();
     let dump = observe::read_dump(files, &catalog, &DumpOptions::default()).unwrap();
-    answer(dump, repack, None)
+    answer(dump, repack, &planner::Options::default())
 }
 
 fn document(answer: &Answer) -> Value {
@@ -238,7 +240,7 @@ fn a_snapshot_is_planned_exactly_as_it_is() {
         let file =
             std::env::temp_dir().join(format!("joiner-snapshot-{name}-{}", std::process::id()));
         std::fs::write(&file, bytes).unwrap();
-        let read = replay::of_file(&file);
+        let read = crate::commands::replay::of_file(&file);
         std::fs::remove_file(&file).unwrap();
         assert_eq!(read.unwrap().0.snapshot, dump.snapshot, "{name}");
     }

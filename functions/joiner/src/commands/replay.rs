@@ -1,6 +1,6 @@
 //! Planning again what a function planned: the same snapshot gives the same plan.
 
-use super::Arguments;
+use super::input::ClusterArguments;
 use anyhow::{Context, Result, bail};
 use model::{Plan, Snapshot};
 use observe::Dump;
@@ -14,7 +14,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// A turn as the functions keep it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     turn: String,
     /// How hard the planner looked.
     pub(super) planner_steps: u64,
@@ -46,17 +46,25 @@ pub(super) fn of_file(file: &Path) -> Result<(Dump, Option<Kept>)> {
 
 /// A turn from the stack's bucket.
 #[cfg(feature = "live")]
-pub(super) fn of_turn(turn: &str, arguments: &Arguments) -> Result<(Dump, Option<Kept>)> {
-    let bucket = arguments.bucket.as_deref().context("name the bucket with --bucket")?;
-    let cluster = arguments.input.cluster.cluster.as_deref();
+pub(super) fn of_turn(
+    turn: &str,
+    bucket: Option<&str>,
+    cluster: &ClusterArguments,
+) -> Result<(Dump, Option<Kept>)> {
+    let bucket = bucket.context("name the bucket with --bucket")?;
+    let cluster = cluster.cluster.as_deref();
     let cluster = cluster.context("name the EKS cluster with --cluster")?;
-    let bytes = crate::commands::cluster::kept_turn(bucket, cluster, turn)?;
+    let bytes = super::cluster::kept_turn(bucket, cluster, turn)?;
     of_bytes(&bytes).with_context(|| format!("what is kept of turn {turn} cannot be read"))
 }
 
 #[cfg(not(feature = "live"))]
-pub(super) fn of_turn(_: &str, arguments: &Arguments) -> Result<(Dump, Option<Kept>)> {
-    let bucket = arguments.bucket.as_deref().unwrap_or_default();
+pub(super) fn of_turn(
+    _: &str,
+    bucket: Option<&str>,
+    _: &ClusterArguments,
+) -> Result<(Dump, Option<Kept>)> {
+    let bucket = bucket.unwrap_or_default();
     bail!(
         "this build reads no buckets ({bucket}); download the turn and name its file with --snapshot"
     );
