@@ -9,6 +9,8 @@ use aws_sdk_ecr::types::ImageIdentifier;
 pub(crate) const INSTALLED: &str = "installed";
 pub(crate) const DESCRIBE_IMAGES: Call =
     Call::new("ecr", "DescribeImages", "arn:aws:ecr:*:*:repository/joiner/*");
+pub(crate) const DESCRIBE_REPOSITORIES: Call =
+    Call::new("ecr", "DescribeRepositories", "arn:aws:ecr:*:*:repository/joiner/*");
 
 impl Site {
     /// The image for the webhook's Deployment, by its digest: the one that was named, else the one that the step `delivery` brought. `None`
@@ -22,6 +24,22 @@ impl Site {
         }
         let digest = self.delivered_digest().await?;
         Ok(digest.map(|digest| format!("{}/{}@{digest}", self.registry(), self.names.repository)))
+    }
+
+    /// Whether the repository of the image is there.
+    pub(crate) async fn has_repository(&self) -> Result<bool, Problem> {
+        let name = &self.names.repository;
+        match self.aws.ecr.describe_repositories().repository_names(name).send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_repository_not_found_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(of_aws(DESCRIBE_REPOSITORIES, format!("repository {name}"), &error)),
+        }
     }
 
     /// The digest of the image that was delivered last.

@@ -6,15 +6,21 @@
 
 mod change;
 mod clients;
+mod emptying;
 mod image;
+mod installed;
 pub mod manifest;
 mod names;
+mod network;
 mod options;
 mod problem;
 mod problem_of;
+mod profile;
+mod release;
 mod run;
 mod site;
 mod stack;
+mod standing;
 pub mod steps;
 
 pub use change::{Change, Verb};

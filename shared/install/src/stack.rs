@@ -1,4 +1,11 @@
-//! What the stack tells of itself.
+//! The CloudFormation stack: what it tells of itself, and how it is made, changed and removed.
+
+pub(crate) mod change_set;
+mod endpoints;
+pub(crate) mod events;
+pub(crate) mod parameters;
+pub(crate) mod state;
+pub(crate) mod template;
 
 use crate::problem::Problem;
 use crate::problem_of::{Call, code, message, of_aws};

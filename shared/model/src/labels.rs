@@ -50,6 +50,8 @@ pub const MANAGED_BY_TAG: &str = "karpenter.sh/managed-by";
 pub const NODE_CLAIM_TAG: &str = "karpenter.sh/nodeclaim";
 /// Tag that names the node class of an instance.
 pub const NODE_CLASS_TAG: &str = "karpenter.k8s.aws/ec2nodeclass";
+/// Tag of subnets and security groups by which gen3's and Karpenter's examples find them; the value is the VPC's or cluster's name.
+pub const DISCOVERY: &str = "karpenter.sh/discovery";
 /// Tag of every instance of a cluster, with the value `owned`: this and the cluster's name.
 pub const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 /// Tag that names the cluster of an instance.

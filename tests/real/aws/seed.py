@@ -19,11 +19,16 @@ NODE_POLICIES = [
 ]
 
 
+ISSUER = "oidc.eks.{region}.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
+
+
 def seed(facts: dict) -> None:
     account, region, cluster = facts["account"], facts["region"], facts["cluster"]
     ec2 = ec2_backends[account][region]
     network = seed_network(ec2, cluster, region)
-    role = seed_node_role(iam_backends[account]["aws"], cluster)
+    iam = iam_backends[account]["aws"]
+    role = seed_node_role(iam, cluster)
+    iam.create_open_id_connect_provider(f"https://{ISSUER.format(region=region)}", [], ["sts.amazonaws.com"], [])
     images.seed(ec2, ssm_backends[account][region], VERSIONS)
     seed_cluster(eks_backends[account][region], facts, network, role)
 
@@ -95,5 +100,7 @@ def seed_cluster(eks, facts: dict, network: dict, role: str) -> None:
     if "endpoint" in facts:
         cluster.endpoint = facts["endpoint"]
         cluster.certificate_authority = {"data": facts["certificate_authority"]}
+    # As EKS writes them: moto's ids have all letters.
+    cluster.identity = {"oidc": {"issuer": f"https://{ISSUER.format(region=facts['region'])}"}}
     eks.clusters[cluster.name] = cluster
     eks.cluster_count += 1

@@ -1,10 +1,18 @@
 //! The code's bucket and the image's repository go.
 
 use crate::change::Change;
+use crate::emptying;
+use crate::installed;
+use crate::problem::Problem;
+use crate::problem_of::{Call, of_aws};
 use crate::site::Site;
 use crate::steps::{Doing, Progress, Step};
 
-/// The code's bucket and the image's repository go.
+pub(crate) const DELETE_REPOSITORY: Call =
+    Call::new("ecr", "DeleteRepository", "arn:aws:ecr:*:*:repository/joiner/*");
+pub(crate) const DELETE_BUCKET: Call = Call::new("s3", "DeleteBucket", "arn:aws:s3:::joiner-*");
+
+/// The bucket of the code, and the repository of the image.
 pub(in crate::steps) struct Delivery;
 
 impl Step for Delivery {
@@ -12,16 +20,53 @@ impl Step for Delivery {
         "delivery"
     }
 
-    fn look<'a>(&'a self, _site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
+        Box::pin(async {
+            let mut changes = Vec::new();
+            if installed::has_bucket(site).await? {
+                changes.push(Change::remove(
+                    format!("bucket {}", site.names.bucket),
+                    "with all it holds",
+                ));
+            }
+            if site.has_repository().await? {
+                let repository = format!("repository {}", site.names.repository);
+                changes.push(Change::remove(repository, "with all its images"));
+            }
+            Ok(changes)
+        })
     }
 
     fn carry_out<'a>(
         &'a self,
-        _site: &'a Site,
+        site: &'a Site,
         _changes: &'a [Change],
         _progress: Progress<'a>,
     ) -> Doing<'a, ()> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async {
+            remove_repository(site).await?;
+            if installed::has_bucket(site).await? {
+                let bucket = &site.names.bucket;
+                emptying::empty(site, bucket).await?;
+                let gone = site.aws.s3.delete_bucket().bucket(bucket).send().await;
+                gone.map_err(|error| of_aws(DELETE_BUCKET, format!("bucket {bucket}"), &error))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+async fn remove_repository(site: &Site) -> Result<(), Problem> {
+    let name = &site.names.repository;
+    match site.aws.ecr.delete_repository().repository_name(name).force(true).send().await {
+        Ok(_) => Ok(()),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_repository_not_found_exception()) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(of_aws(DELETE_REPOSITORY, format!("repository {name}"), &error)),
     }
 }

@@ -1,10 +1,13 @@
-//! Discovery tags that the installer wrote go.
+//! Discovery tags that the installer wrote go; those that were there before come back.
 
-use crate::change::Change;
+use crate::change::{Change, Verb};
+use crate::network;
+use crate::problem::Problem;
 use crate::site::Site;
+use crate::steps::tags::{self, Tagging};
 use crate::steps::{Doing, Progress, Step};
 
-/// Discovery tags that the installer wrote go.
+/// Discovery tags that the installer wrote.
 pub(in crate::steps) struct Tags;
 
 impl Step for Tags {
@@ -12,16 +15,41 @@ impl Step for Tags {
         "tags"
     }
 
-    fn look<'a>(&'a self, _site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
+        Box::pin(async { Ok(remembered(site).await?.iter().map(change).collect()) })
     }
 
     fn carry_out<'a>(
         &'a self,
-        _site: &'a Site,
+        site: &'a Site,
         _changes: &'a [Change],
         _progress: Progress<'a>,
     ) -> Doing<'a, ()> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async {
+            for tagging in remembered(site)
+                .await?
+                .iter()
+                .filter(|tagging| change(tagging).verb == Verb::Remove)
+            {
+                tags::put_back(site, tagging).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+async fn remembered(site: &Site) -> Result<Vec<Tagging>, Problem> {
+    let (nets, groups) = (network::subnets(site).await?, network::groups(site).await?);
+    Ok(tags::all(site, &nets, &groups))
+}
+
+fn change(tagging: &Tagging) -> Change {
+    let object = tagging.object.clone();
+    match (&tagging.remembered, &tagging.found) {
+        (Some(memory), _) => Change::remove(object, format!("the discovery tag ({memory})")),
+        (None, found) => {
+            let found = found.as_deref().unwrap_or("none");
+            Change::keep(object, format!("the discovery tag is not the installer's: {found}"))
+        }
     }
 }

@@ -1,0 +1,35 @@
+//! The instance profile of the nodes.
+
+use crate::problem::Problem;
+use crate::problem_of::{Call, of_aws};
+use crate::site::Site;
+
+pub(crate) const LIST_PROFILES: Call =
+    Call::new("iam", "ListInstanceProfilesForRole", "arn:aws:iam::*:role/*");
+
+/// The profile that holds the nodes' role: gen3's, else the first by name.
+pub(crate) async fn of_nodes(site: &Site) -> Result<String, Problem> {
+    let vpc = &site.vpc.name;
+    let missing = |cause: &str| {
+        Problem::not_found(
+            format!("instance profile {vpc}_EKS_workers"),
+            cause,
+            format!(
+                "make it: aws iam create-instance-profile --instance-profile-name {vpc}_EKS_workers && aws iam add-role-to-instance-profile --instance-profile-name {vpc}_EKS_workers --role-name ROLE"
+            ),
+        )
+    };
+    let Some(role) = &site.node_role else {
+        return Err(missing(
+            "the two nodes need it, and the role of the nodes is not known either (say --node-role NAME)",
+        ));
+    };
+    if let Some(profile) = &role.profile {
+        return Ok(profile.clone());
+    }
+    let answer = site.aws.iam.list_instance_profiles_for_role().role_name(&role.name).send().await;
+    let answer =
+        answer.map_err(|error| of_aws(LIST_PROFILES, format!("role {}", role.name), &error))?;
+    let names = answer.instance_profiles().iter().map(|profile| profile.instance_profile_name());
+    names.min().map(str::to_owned).ok_or_else(|| missing("no profile holds the role of the nodes"))
+}
