@@ -11,7 +11,7 @@ const MAY_IMPORT: [(&str, &[&str]); 7] = [
     ("planner", &["model"]),
     ("observe", &["model", "api", "catalog"]),
     ("execute", &["model"]),
-    ("install", &["model", "api", "catalog", "observe", "execute"]),
+    ("install", &["model", "api", "catalog", "observe", "planner", "execute"]),
     ("simulation", &["model", "planner", "catalog"]),
 ];
 /// The one that wires the others.

@@ -1,11 +1,12 @@
 //! Installs Joiner in an account and a cluster, looks after what it installed, and takes it away again.
 //!
 //! Owns: the facts of one installation ([`Site`]), the steps and their order ([`steps`]), what a step finds and changes
-//! ([`Change`]), and why it fails ([`Problem`]). May import: `model`, `api`, `catalog`, `observe`, `execute`.
+//! ([`Change`]), and why it fails ([`Problem`]). May import: `model`, `api`, `catalog`, `observe`, `planner`, `execute`.
 //! Does not know: arguments, terminals, consent; whoever runs the steps tells what they say.
 
 mod change;
 mod clients;
+mod cluster;
 mod emptying;
 mod image;
 mod installed;

@@ -19,12 +19,14 @@ pub struct Options {
     pub cluster: String,
     /// The name of its VPC; must be that of the cluster's own.
     pub vpc: Option<String>,
-    /// Also the pool that takes nodes of Arm.
-    pub arm: bool,
-    /// Also the pools of nodes with accelerators.
-    pub gpu: bool,
+    /// Whether the pool that takes nodes of Arm is to be there; as it is if nothing is said.
+    pub arm: Option<bool>,
+    /// Whether the pools of nodes with accelerators are to be there; as they are if nothing is said.
+    pub gpu: Option<bool>,
     /// Pools and classes of one's own instead of the base ones.
     pub config: Option<PathBuf>,
+    /// Takes back what somebody has changed in pools and classes since they were applied.
+    pub overwrite: bool,
     /// Goes over conflicts that can be gone over.
     pub force: bool,
     /// Takes over from a Karpenter that is there.

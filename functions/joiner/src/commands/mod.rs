@@ -13,6 +13,8 @@ mod input;
 mod installation;
 mod layout;
 #[cfg(feature = "live")]
+mod manifest;
+#[cfg(feature = "live")]
 mod mode;
 mod plan;
 mod replay;
@@ -42,6 +44,12 @@ enum Command {
     Preflight(installation::preflight::Arguments),
     #[cfg(feature = "live")]
     Uninstall(installation::uninstall::Arguments),
+    #[cfg(feature = "live")]
+    Update(installation::update::Arguments),
+    #[cfg(feature = "live")]
+    Verify(installation::verify::Arguments),
+    #[cfg(feature = "live")]
+    Manifest(manifest::Arguments),
     Plan(plan::Arguments),
     Explain(explain::Arguments),
     #[cfg(feature = "live")]
@@ -67,6 +75,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Preflight(arguments) => installation::preflight::run(arguments),
         #[cfg(feature = "live")]
         Command::Uninstall(arguments) => installation::uninstall::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Update(arguments) => installation::update::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Verify(arguments) => installation::verify::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Manifest(arguments) => manifest::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         #[cfg(feature = "live")]

@@ -3,6 +3,8 @@
 mod cluster_autoscaler;
 mod delivery;
 mod identity;
+mod karpenter;
+mod mode;
 mod namespace;
 mod pools;
 mod preflight;
@@ -58,15 +60,18 @@ pub fn preflight() -> Vec<Box<dyn Step>> {
 pub fn install() -> Vec<Box<dyn Step>> {
     vec![
         Box::new(preflight::Preflight),
+        Box::new(karpenter::Karpenter { takes_over: false }),
         Box::new(namespace::Namespace),
         Box::new(identity::Identity),
         Box::new(tags::Tags),
         Box::new(delivery::Delivery),
         Box::new(stack::Stack),
         Box::new(webhook::Webhook),
-        Box::new(verify::Verify),
         Box::new(pools::Pools),
+        Box::new(verify::Verify),
+        Box::new(karpenter::Karpenter { takes_over: true }),
         Box::new(cluster_autoscaler::ClusterAutoscaler),
+        Box::new(mode::Mode),
     ]
 }
 

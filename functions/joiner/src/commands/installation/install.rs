@@ -1,6 +1,6 @@
 //! `joiner install`.
 
-use super::{Consent, SiteArguments};
+use super::{Consent, PoolArguments, SiteArguments};
 use ::install::{Mode, Options};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -16,18 +16,11 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     #[command(flatten)]
     site: SiteArguments,
-    /// Also make the pool that takes Arm nodes
-    #[arg(long)]
-    arm: bool,
-    /// Also make the pools of nodes with accelerators
-    #[arg(long)]
-    gpu: bool,
-    /// gen3's manifest.json, whose block .global.karpenter decides
+    #[command(flatten)]
+    pools: PoolArguments,
+    /// gen3's manifest.json, whose block .global.karpenter decides; given several times for hosts that share a VPC
     #[arg(long, value_name = "FILE")]
-    manifest: Option<PathBuf>,
-    /// A directory with pools and classes, instead of the base ones
-    #[arg(long, value_name = "DIR")]
-    config: Option<PathBuf>,
+    manifest: Vec<PathBuf>,
     /// Go over conflicts that can be gone over: tags of another value
     #[arg(long)]
     force: bool,
@@ -60,9 +53,9 @@ enum ModeArgument {
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
-    let options = match &arguments.manifest {
-        None => Ok(Some(options(&arguments))),
-        Some(file) => ::install::manifest::apply(options(&arguments), file),
+    let options = match &arguments.manifest[..] {
+        [] => Ok(Some(options(&arguments))),
+        files => ::install::manifest::apply(options(&arguments), files),
     };
     match options {
         Ok(Some(options)) => super::run(options, arguments.consent, &::install::steps::install()),
@@ -76,9 +69,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 
 fn options(arguments: &Arguments) -> Options {
     Options {
-        arm: arguments.arm,
-        gpu: arguments.gpu,
-        config: arguments.config.clone(),
         force: arguments.force,
         replace_karpenter: arguments.replace_karpenter,
         mode: match arguments.mode {
@@ -88,6 +78,6 @@ fn options(arguments: &Arguments) -> Options {
         artifacts: arguments.artifacts.clone(),
         webhook_image: arguments.webhook_image.clone(),
         fix_asg: arguments.fix_asg,
-        ..arguments.site.options()
+        ..arguments.pools.add_to(arguments.site.options())
     }
 }

@@ -3,6 +3,8 @@
 pub(crate) mod install;
 pub(crate) mod preflight;
 pub(crate) mod uninstall;
+pub(crate) mod update;
+pub(crate) mod verify;
 
 use super::style::Style;
 use ::install::{Event, Options, Problem, Site, Step, Verb};
@@ -19,7 +21,7 @@ pub(crate) type Steps = Vec<Box<dyn Step>>;
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct SiteArguments {
     /// The EKS cluster
-    #[arg(long, value_name = "NAME", env = "CLUSTER_NAME")]
+    #[arg(long, value_name = "NAME", env = "CLUSTER_NAME", default_value = "")]
     pub(crate) cluster: String,
     /// The name of the cluster's VPC, which pools find their subnets and groups by; its tag Name if not given
     #[arg(long, value_name = "NAME")]
@@ -33,6 +35,31 @@ pub(crate) struct SiteArguments {
     /// The role of the nodes, if it is neither in the instance profile <vpc>_EKS_workers nor that of all node groups
     #[arg(long, value_name = "NAME")]
     pub(crate) node_role: Option<String>,
+}
+
+/// Which pools and classes there are to be.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct PoolArguments {
+    /// Also make the pool that takes Arm nodes; once made it stays until --arm=false
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) arm: Option<bool>,
+    /// Also make the pools of nodes with accelerators; once made they stay until --gpu=false
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) gpu: Option<bool>,
+    /// A directory with pools and classes, instead of the base ones; VPC_NAME in them becomes the VPC's name
+    #[arg(long, value_name = "DIR")]
+    pub(crate) config: Option<PathBuf>,
+    /// Take back what was changed in the cluster since it was applied
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+impl PoolArguments {
+    /// The options with these.
+    pub(crate) fn add_to(&self, options: Options) -> Options {
+        let (arm, gpu, overwrite) = (self.arm, self.gpu, self.overwrite);
+        Options { arm, gpu, overwrite, config: self.config.clone(), ..options }
+    }
 }
 
 /// What is done about changes.

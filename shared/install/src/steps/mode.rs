@@ -1,0 +1,63 @@
+//! From now on Joiner acts, or goes on observing.
+
+use super::namespace::{of_mode, settings};
+use super::{Doing, Progress, Step};
+use crate::change::Change;
+use crate::cluster::objects::Objects;
+use crate::options;
+use crate::problem::Problem;
+use crate::site::Site;
+use model::mode::{MODE, MODE_SINCE, Mode as Allowed};
+use serde_json::json;
+
+/// What the functions may do once all is there. Before, they only observe: so they buy nothing beside an autoscaler that still works.
+pub(super) struct Mode;
+
+fn wanted(site: &Site) -> Allowed {
+    match site.options.mode {
+        options::Mode::Act => Allowed::Act,
+        options::Mode::Observe => Allowed::Observe,
+    }
+}
+
+async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
+    let of = settings();
+    let wanted = wanted(site);
+    let Some(live) = Objects::new(&site.kube).get(&of).await? else {
+        return Ok(vec![Change::update(of.to_string(), format!("mode {wanted}"))]);
+    };
+    let now = live["data"][MODE].as_str().unwrap_or_default();
+    Ok(vec![match now {
+        "paused" => {
+            let since = live["data"][MODE_SINCE].as_str().unwrap_or_default();
+            let detail = format!("paused since {since}; `joiner resume` ends it");
+            Change::keep(of.to_string(), detail)
+        }
+        now if now == wanted.as_str() => Change::keep(of.to_string(), format!("mode {wanted}")),
+        now => Change::update(of.to_string(), format!("mode {now} -> {wanted}")),
+    }])
+}
+
+async fn carry_out(site: &Site) -> Result<(), Problem> {
+    let patch = json!({ "data": of_mode(wanted(site)) });
+    Objects::new(&site.kube).patch(&settings(), "", &patch).await.map(drop)
+}
+
+impl Step for Mode {
+    fn name(&self) -> &'static str {
+        "mode"
+    }
+
+    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
+        Box::pin(look(site))
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        site: &'a Site,
+        _changes: &'a [Change],
+        _progress: Progress<'a>,
+    ) -> Doing<'a, ()> {
+        Box::pin(carry_out(site))
+    }
+}
