@@ -19,8 +19,9 @@ mod what_if;
 
 pub use check::{Violation, check};
 pub use explain::{
-    Change, Group, NodeExplanation, NodeVerdict, Obstacle, OfferingVerdict, PodExplanation,
-    PodState, PoolVerdict, Removed, TypeVerdict, explain_node, explain_pod, explain_type,
+    Change, Difference, Group, NodeExplanation, NodeVerdict, Obstacle, OfferingVerdict, Pattern,
+    PlanExplanation, PodExplanation, PodState, PoolVerdict, Removed, Shape, TypeVerdict, Variant,
+    explain_node, explain_plan, explain_pod, explain_type,
 };
 pub use heed::heed;
 pub use repack::{Repack, repack};
@@ -33,6 +34,13 @@ use model::{Plan, Snapshot};
 pub struct Options {
     /// Elementary steps of one packing, at most; a hundred million take about half a second.
     pub steps: u64,
+}
+
+impl Options {
+    /// An answer within about 50 ms of packing.
+    pub const FAST: Self = Self { steps: 8_000_000 };
+    /// The best answer that patience finds, about ten seconds of packing at most.
+    pub const MAX: Self = Self { steps: 2_000_000_000 };
 }
 
 impl Default for Options {

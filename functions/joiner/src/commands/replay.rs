@@ -28,7 +28,7 @@ impl Kept {
         let json = |plan: &Plan| serde_json::to_string(plan).context("the plan cannot be written");
         if json(&self.plan)? != json(plan)? {
             bail!(
-                "turn {} was decided otherwise than this version decides it; use the version that decided it, or say --repack to plan freely",
+                "turn {} was decided otherwise than this version decides it; use the version that decided it, or say --repack or --effort to plan freely",
                 self.turn
             );
         }

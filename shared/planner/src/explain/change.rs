@@ -247,7 +247,7 @@ impl Change {
 }
 
 /// A term from which all is taken allows any node, and with it the whole affinity does.
-fn drop_requirement(spec: &mut PodSpec, key: &str) {
+pub(super) fn drop_requirement(spec: &mut PodSpec, key: &str) {
     let same = |own: &str| labels::normalize(own) == labels::normalize(key);
     spec.node_selector.retain(|own, _| !same(own));
     let mut open = false;

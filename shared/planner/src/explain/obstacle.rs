@@ -188,7 +188,11 @@ impl Obstacle {
 
 /// A label's key as people say it: well-known ones without their domain.
 pub(super) fn short(key: &str) -> &str {
-    if labels::is_well_known(key) { key.rsplit('/').next().unwrap_or(key) } else { key }
+    if labels::is_well_known(key) || key == labels::HOSTNAME {
+        key.rsplit('/').next().unwrap_or(key)
+    } else {
+        key
+    }
 }
 
 fn or_none(value: Option<&String>) -> &str {

@@ -2,6 +2,7 @@
 
 mod document;
 mod node;
+mod plan;
 mod pod;
 
 use super::plan::{Output, yaml};
@@ -26,6 +27,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum What {
     Node(NodeArguments),
+    Plan(PlanArguments),
     Pod(PodArguments),
     Type(TypeArguments),
 }
@@ -71,6 +73,16 @@ struct TypeArguments {
     shown: Shown,
 }
 
+/// Why the plan has these nodes.
+///
+/// Prints the shapes (pods that need the same) and what each pod of them is worth, the columns (what the new nodes hold), the lower
+/// bound, what the next best would cost, and what each rule of the pods and pools costs, by planning again without it. Nothing is changed.
+#[derive(clap::Args)]
+struct PlanArguments {
+    #[command(flatten)]
+    shown: Shown,
+}
+
 /// What to look at, and how to show it.
 #[derive(clap::Args)]
 struct Shown {
@@ -88,6 +100,7 @@ struct Shown {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let text = match &arguments.what {
         What::Node(arguments) => of_node(arguments)?,
+        What::Plan(arguments) => of_plan(&arguments.shown)?,
         What::Pod(arguments) => of_pod(&arguments.pod, None, &arguments.shown)?,
         What::Type(arguments) => {
             of_pod(&arguments.pod, Some(&arguments.instance_type), &arguments.shown)?
@@ -107,6 +120,17 @@ fn of_node(arguments: &NodeArguments) -> anyhow::Result<String> {
         bail!("{}: there is no such node among {}", arguments.name, dump.snapshot.nodes.len());
     };
     Ok(node::render(&dump.snapshot, &told, &Style::of_terminal()))
+}
+
+fn of_plan(shown: &Shown) -> anyhow::Result<String> {
+    let (dump, kept) = shown.source.read()?;
+    let told = planner::explain_plan(&dump.snapshot, &options(kept.as_ref()));
+    let region = &dump.snapshot.region;
+    Ok(match shown.output {
+        Output::Table => plan::render(&told, region, shown.all, &Style::of_terminal()),
+        Output::Json => serde_json::to_string_pretty(&plan::document(&told, region))? + "\n",
+        Output::Yaml => yaml::render(&plan::document(&told, region)),
+    })
 }
 
 fn of_pod(name: &str, instance_type: Option<&str>, shown: &Shown) -> anyhow::Result<String> {

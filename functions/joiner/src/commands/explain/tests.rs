@@ -90,3 +90,28 @@ fn the_document_has_the_schema_that_is_promised() {
     );
     assert!(value["fixes"][0][0].as_str().unwrap().starts_with("let pool default allow"));
 }
+
+#[test]
+fn a_plan_is_explained_by_its_shapes_columns_and_rules() {
+    let dump = dump("../../tests/scenarios/hostname-anti-affinity.yaml");
+    let told = planner::explain_plan(&dump.snapshot, &planner::Options { steps: 300_000 });
+    let text = plan::render(&told, "us-east-1", false, &Style::PLAIN);
+    let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "us-east-1: 2 pods of 2 shapes",
+        "A 1 1 0 35.04 cpu 250m, memory 256Mi pod anti-affinity over hostname default/db",
+        "1 m5.large on-demand default 70.08 1 A, 1 B",
+        "m5.large: 2 pods without a place",
+        "pod anti-affinity over hostname (1 pod): nothing",
+    ] {
+        assert!(plain.contains(part), "no {part:?} in {text}");
+    }
+    let document = plan::document(&told, "us-east-1");
+    let keys = document.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        keys,
+        "columns gapBasisPoints lowerBoundMicroUsdPerHour microUsdPerHour region shapes unschedulablePods untried version withoutRule withoutType"
+    );
+    assert_eq!(document["columns"][0]["holds"][1], serde_json::json!({"shape": "B", "pods": 1}));
+    assert_eq!(document["withoutType"][0]["placesPods"], -2);
+}

@@ -1,6 +1,7 @@
 //! The plan as JSON: the schema `joiner.dev/plan/v1` (`plan-schema.md`).
 
 use super::Answer;
+use super::what_if::Scenario;
 use model::{Launch, MicroUsdPerHour, Placement, PodId, Reason, Removal};
 use observe::DumpFinding;
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub(crate) struct Document<'a> {
     cost: Cost,
     #[serde(skip_serializing_if = "Option::is_none")]
     repack: Option<Repack<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    what_if: Vec<WhatIf<'a>>,
     unreadable_pods: &'a [String],
     findings: &'a [DumpFinding],
 }
@@ -59,10 +62,32 @@ struct Repack<'a> {
     waiting_pods: usize,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WhatIf<'a> {
+    words: &'a str,
+    nodes: &'a [Launch],
+    placed: &'a [Placement],
+    unschedulable_pods: usize,
+    cost: Cost,
+    difference_micro_usd_per_hour: Option<i64>,
+}
+
+impl Cost {
+    fn of(plan: &model::Plan) -> Self {
+        let (planned, bound) = (plan.cost.planned, plan.cost.lower_bound);
+        Self {
+            micro_usd_per_hour: planned,
+            lower_bound_micro_usd_per_hour: bound,
+            gap_basis_points: planned.gap_basis_points(bound),
+            estimated: plan.cost.estimated,
+        }
+    }
+}
+
 impl<'a> Document<'a> {
     pub(crate) fn of(answer: &'a Answer) -> Self {
         let plan = &answer.plan;
-        let (planned, bound) = (plan.cost.planned, plan.cost.lower_bound);
         let explained = |reason: &'a Reason| Explained { reason, message: reason.to_string() };
         let unschedulable = plan.unschedulable.iter().map(|left| Unschedulable {
             pod: &left.pod,
@@ -75,15 +100,24 @@ impl<'a> Document<'a> {
             placed: &plan.placements,
             unschedulable: unschedulable.collect(),
             removals: &plan.removals,
-            cost: Cost {
-                micro_usd_per_hour: planned,
-                lower_bound_micro_usd_per_hour: bound,
-                gap_basis_points: planned.gap_basis_points(bound),
-                estimated: plan.cost.estimated,
-            },
+            cost: Cost::of(plan),
             repack: answer.repack.as_ref().map(|repack| Repack::of(repack, answer)),
+            what_if: answer.what_if.iter().map(|scenario| WhatIf::of(scenario, plan)).collect(),
             unreadable_pods: &answer.dump.unreadable_pods,
             findings: &answer.dump.findings,
+        }
+    }
+}
+
+impl<'a> WhatIf<'a> {
+    fn of(scenario: &'a Scenario, plan: &model::Plan) -> Self {
+        Self {
+            words: &scenario.words,
+            nodes: &scenario.plan.launches,
+            placed: &scenario.plan.placements,
+            unschedulable_pods: scenario.plan.unschedulable.len(),
+            cost: Cost::of(&scenario.plan),
+            difference_micro_usd_per_hour: scenario.difference(plan),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod causes;
 mod document;
 mod table;
+mod what_if;
 pub(crate) mod yaml;
 
 use super::source::{Source, options};
@@ -15,6 +16,7 @@ use observe::Dump;
 use planner::{Repack, Violation};
 use std::io::Write;
 use std::process::ExitCode;
+use what_if::Scenario;
 
 /// Decide what nodes a cluster needs.
 ///
@@ -33,6 +35,18 @@ pub(crate) struct Arguments {
     repack: bool,
     #[command(flatten)]
     consolidation: super::consolidation::ConsolidationArguments,
+    /// Plan the same pods under other rules too, and print the plans side by side: --what-if arm64,spot,generation>5
+    ///
+    /// Words are parted by commas and hold together; each use of the option is a plan of its own. A word is what all pools allow
+    /// of a label, instead of what they say now: amd64, arm64, spot, on-demand, reserved; arch=, capacity=, zone=, type=, family=,
+    /// category= or size= with values parted by | (!= for none of them); generation, vcpu or memory with =, <, <=, > or >= (memory>=64Gi).
+    /// Or it leaves a rule out: without-spread, without-affinity, without-anti-affinity, without-selector (all also for one label:
+    /// without-spread=zone), without-host-ports, without-daemons, without-limits, without-weights
+    #[arg(long, value_name = "WORDS", conflicts_with = "consolidate")]
+    what_if: Vec<String>,
+    /// How hard to look for a cheaper plan, in counts of work, so that the answer does not depend on the machine
+    #[arg(long, value_enum)]
+    effort: Option<Effort>,
     /// Exit with 1 if pods stay unschedulable or cannot be read
     #[arg(long)]
     strict: bool,
@@ -51,6 +65,26 @@ pub(crate) enum Output {
     Yaml,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Effort {
+    /// About 50 ms of packing at most
+    Fast,
+    /// About half a second of packing at most; what the functions do
+    Default,
+    /// About ten seconds of packing at most
+    Max,
+}
+
+impl Effort {
+    fn options(self) -> planner::Options {
+        match self {
+            Self::Fast => planner::Options::FAST,
+            Self::Default => planner::Options::default(),
+            Self::Max => planner::Options::MAX,
+        }
+    }
+}
+
 /// A plan with all that it came from.
 pub(crate) struct Answer {
     dump: Dump,
@@ -60,6 +94,7 @@ pub(crate) struct Answer {
     /// What is wrong with the plan even after what the check refuses was given up.
     violations: Vec<Violation>,
     repack: Option<Repack>,
+    what_if: Vec<Scenario>,
 }
 
 impl Answer {
@@ -85,16 +120,23 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn run_into(arguments: &Arguments, output: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    for words in &arguments.what_if {
+        what_if::parse(words)?;
+    }
     let (dump, kept) = arguments.source.read()?;
-    let options = options(kept.as_ref());
+    let effort = arguments.effort.map(Effort::options);
+    let options = effort.unwrap_or_else(|| options(kept.as_ref()));
     if arguments.consolidation.asked() {
         let form = (arguments.output, arguments.all);
         let text = super::consolidation::render(&dump, &arguments.consolidation, form, &options)?;
         write(&text, output)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let answer = answer(dump, arguments.repack, &options);
-    if let Some(kept) = kept.filter(|_| !arguments.repack) {
+    let mut answer = answer(dump, arguments.repack, &options);
+    for words in &arguments.what_if {
+        answer.what_if.push(Scenario::new(words, &answer.planned, &options)?);
+    }
+    if let Some(kept) = kept.filter(|_| !arguments.repack && effort.is_none()) {
         kept.compare(&answer.plan)?;
     }
     refuse_violations(&answer)?;
@@ -111,7 +153,7 @@ fn answer(dump: Dump, repack: bool, options: &planner::Options) -> Answer {
     let planned = repack.as_ref().map_or_else(|| dump.snapshot.clone(), |r| r.snapshot.clone());
     let plan = planner::plan(&planned, options);
     let (plan, violations) = planner::heed(&planned, plan);
-    Answer { dump, planned, plan, violations, repack }
+    Answer { dump, planned, plan, violations, repack, what_if: Vec::new() }
 }
 
 /// A plan that breaks a rule must not be shown as if it could be carried out.

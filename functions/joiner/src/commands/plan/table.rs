@@ -32,6 +32,7 @@ pub(crate) fn render(answer: &Answer, all: bool, style: &Style) -> String {
         unschedulable(answer, limit(MOST_FINDINGS), style),
         findings(answer, limit(MOST_FINDINGS), style),
         cost(answer, style),
+        side_by_side(answer, style),
         footnotes(answer, style),
     ];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
@@ -262,6 +263,45 @@ fn cost(answer: &Answer, style: &Style) -> String {
     let gap = gap.map(above).unwrap_or_default();
     rows.push(row("lower bound".to_owned(), cost.lower_bound, cost.estimated, gap));
     align(&rows, &[1, 2], style)
+}
+
+/// The plan beside those under other rules.
+fn side_by_side(answer: &Answer, style: &Style) -> String {
+    if answer.what_if.is_empty() {
+        return String::new();
+    }
+    let heading = ["WHAT IF", "NODES", "LEFT", "$/MONTH", "DIFFERENCE", "TYPES"];
+    let mut rows = vec![heading.map(String::from)];
+    let row = |name: &str, plan: &model::Plan, difference: String| {
+        let mut types: BTreeMap<&str, usize> = BTreeMap::new();
+        for launch in &plan.launches {
+            *types.entry(&launch.offering.instance_type).or_default() += 1;
+        }
+        let types = types.into_iter().map(|(name, count)| format!("{count} {name}"));
+        [
+            name.to_owned(),
+            plan.launches.len().to_string(),
+            plan.unschedulable.len().to_string(),
+            month(plan.cost.planned, plan.cost.estimated),
+            difference,
+            shorten(&types.collect::<Vec<_>>(), 40),
+        ]
+    };
+    rows.push(row("as it is", &answer.plan, String::new()));
+    for scenario in &answer.what_if {
+        let difference = scenario.difference(&answer.plan);
+        let left = scenario.more_left(&answer.plan);
+        let more = if left > 0 { "more" } else { "fewer" };
+        let uneven = || format!("{} {more} left", count(left.unsigned_abs() as usize, "pod"));
+        let difference = difference.map_or_else(uneven, signed_month);
+        rows.push(row(&scenario.words, &scenario.plan, difference));
+    }
+    align(&rows, &[1, 2, 3, 4], style)
+}
+
+fn signed_month(micro_usd_per_hour: i64) -> String {
+    let sign = if micro_usd_per_hour < 0 { '-' } else { '+' };
+    format!("{sign}{}", month(MicroUsdPerHour(micro_usd_per_hour.unsigned_abs()), false))
 }
 
 /// `5 nodes, 2 spot`: moving to spot saves too, and must not pass for better packing.

@@ -207,6 +207,26 @@ fn tables_keep_to_their_width() {
 }
 
 #[test]
+fn plans_under_other_rules_stand_side_by_side() {
+    let mut answer = read(&[fixture("node-groups.yaml")], true);
+    let options = planner::Options { steps: 300_000 };
+    for words in ["arm64", "without-spread,generation>5", "capacity=on-demand"] {
+        answer.what_if.push(Scenario::new(words, &answer.planned, &options).unwrap());
+    }
+    let text = table::render(&answer, false, &Style::PLAIN);
+    check_says(&text, &["WHAT IF NODES LEFT", "as it is 5 0", "2 pods more left"], &[]);
+    let document = document(&answer);
+    let [arm, fast, same] = [0, 1, 2].map(|index| document["whatIf"][index].clone());
+    assert_eq!((&arm["words"], &arm["unschedulablePods"]), (&json!("arm64"), &json!(2)));
+    assert_eq!(arm["differenceMicroUsdPerHour"], Value::Null);
+    let types =
+        fast["nodes"].as_array().unwrap().iter().map(|node| node["instanceType"].to_string());
+    let old = |name: &String| name.contains('5') || name.contains('4') || name.contains('3');
+    assert_eq!(types.filter(old).count(), 0, "{fast}");
+    assert!(same["differenceMicroUsdPerHour"].is_i64(), "{same}");
+}
+
+#[test]
 fn exit_codes_tell_how_it_went() {
     let file = |name: &str| fixture(name).display().to_string();
     let check = |arguments: &[&str], expected: &str| {
@@ -222,6 +242,8 @@ fn exit_codes_tell_how_it_went() {
     check(&["-f", &gen3, "--catalog", &gen3], "is not a catalog: catalog line 1");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs");
     check(&["-f", source], "no Kubernetes object that can be read");
+    check(&["-f", &gen3, "--effort", "fast"], &format!("{:?}", ExitCode::SUCCESS));
+    check(&["-f", &gen3, "--what-if", "arm64,spt"], "column 7: there is no word \"spt\"");
     check(&["--kubeconfig", "/no/such/config"], "no cluster can be read");
     check(&["-f", &gen3, "--context", "prod"], "cannot be used with");
     check(&["--snapshot", source], "neither a snapshot nor a kept turn");
