@@ -409,9 +409,14 @@ fn placed(plan: &Plan) -> BTreeSet<PodId> {
     launched.chain(plan.placements.iter().map(|placement| &placement.pod)).cloned().collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+/// So many, or `PROPTEST_CASES`.
+fn cases(usual: u32) -> u32 {
+    let told = std::env::var("PROPTEST_CASES").ok();
+    told.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(1000), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_rule_is_broken(cluster in cluster()) {
         let snapshot = snapshot(&cluster);

@@ -23,14 +23,24 @@ pub(crate) fn launches<'a>(
     let mut memo: BTreeMap<(usize, Contents), Vec<Alternative>> = BTreeMap::new();
     let mut launches =
         nodes.into_iter().map(|node| launch(market, node, limits, &mut memo)).collect::<Vec<_>>();
+    in_order(&mut launches);
+    number(&mut launches);
+    launches
+}
+
+/// By pool, the dearest first.
+pub(super) fn in_order(launches: &mut [Launch]) {
     launches.sort_by(|a, b| order(a).cmp(&order(b)));
+}
+
+/// Names the launches, counting up within each pool.
+pub(super) fn number(launches: &mut [Launch]) {
     let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
-    for launch in &mut launches {
+    for launch in launches {
         let number = numbers.entry(launch.node_pool.clone()).or_default();
         *number += 1;
         launch.name = format!("{}-{number}", launch.node_pool).into();
     }
-    launches
 }
 
 fn order(launch: &Launch) -> impl Ord + use<'_> {

@@ -1,5 +1,6 @@
 //! From pending pods to nodes: what is there first, then the cheapest of what can be bought.
 
+mod again;
 mod bound;
 mod buy;
 mod candidates;
@@ -88,7 +89,7 @@ const ROUNDS: usize = 4;
 
 /// Finds a place for every pending pod, and for every pod of a leaving node, that can have one.
 pub(crate) fn schedule(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
-    let mut found = place_all(snapshot, leaving, options);
+    let mut found = place(snapshot, leaving, options);
     let mut stranded = std::mem::take(&mut found.stranded);
     let mut new = stranded.len();
     for _ in 1..ROUNDS {
@@ -96,7 +97,7 @@ pub(crate) fn schedule(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Opt
             break;
         }
         let staying = leaving.holding(stranded.iter().map(|left| left.pod.clone()));
-        found = place_all(snapshot, &staying, options);
+        found = place(snapshot, &staying, options);
         new = found.stranded.len();
         stranded.append(&mut found.stranded);
     }
@@ -104,7 +105,25 @@ pub(crate) fn schedule(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Opt
     Scheduled { stranded, ..found }
 }
 
-fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
+fn place(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
+    let (found, limited) = place_all(snapshot, leaving, options);
+    let tangled = found.plan.unschedulable.iter().chain(&found.stranded).any(is_tangled);
+    if limited || tangled { again::again(snapshot, leaving, options, found) } else { found }
+}
+
+/// Whether it is other pods that keep this one from a place.
+fn is_tangled(left: &Unschedulable) -> bool {
+    let of_others = |reason: &Reason| {
+        matches!(
+            reason,
+            Reason::Spread { .. } | Reason::PodAffinity { .. } | Reason::PodAntiAffinity { .. }
+        )
+    };
+    left.reasons.iter().any(of_others)
+}
+
+/// Places, and whether limits turned something away.
+fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> (Scheduled, bool) {
     let Scene { classes, candidates, fitting, selected, slots, topology, mut atoms } =
         Scene::new(snapshot, leaving);
     let limits = Limits::new(&candidates, &slots);
@@ -125,9 +144,9 @@ fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> S
     let free = placer.free_room();
     placer.run();
     let turn = Turn { snapshot, options, classes: &classes, free };
-    let mut plan = turn.finish(placer, &mut atoms);
+    let (mut plan, limited) = turn.finish(placer, &mut atoms);
     let stranded = stranded(snapshot, leaving, &mut plan);
-    Scheduled { plan, stranded }
+    (Scheduled { plan, stranded }, limited)
 }
 
 /// Takes the pods that still run out of those that wait without a place.
@@ -151,8 +170,8 @@ struct Turn<'a, 's> {
 }
 
 impl<'a> Turn<'a, '_> {
-    /// Buys for the demand, and gathers all into a plan.
-    fn finish(self, mut placer: Placer<'a, '_>, atoms: &mut Atoms) -> Plan {
+    /// Buys for the demand, and gathers all into a plan; and whether limits turned something away.
+    fn finish(self, mut placer: Placer<'a, '_>, atoms: &mut Atoms) -> (Plan, bool) {
         let mut limits = placer.limits.clone();
         let demands = std::mem::take(&mut placer.demands);
         let open = std::mem::take(&mut placer.open);
@@ -207,7 +226,7 @@ impl<'a> Turn<'a, '_> {
         let (limited, nodes) = (purchase.limited, purchase.nodes);
         let launches = launches(&market, nodes, &limits);
         let cost = self.cost(&market, &launches, bound, limited, &unschedulable);
-        Plan { launches, placements, unschedulable, cost, ..Plan::default() }
+        (Plan { launches, placements, unschedulable, cost, ..Plan::default() }, limited)
     }
 
     fn cost(
