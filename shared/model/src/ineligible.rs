@@ -98,6 +98,10 @@ pub enum Ineligible {
     },
     /// What would replace it costs more than it may.
     TooDear,
+    /// What would replace this spot node leaves EC2 too few spot offerings to choose from.
+    FewOfferings,
+    /// It runs in a capacity reservation, which costs the same without it.
+    PaidAnyway,
     /// Nothing speaks for it: it is neither old, drifted, empty nor dearer than need be.
     NoCause {
         /// Its name.
@@ -156,6 +160,12 @@ impl fmt::Display for Ineligible {
                 write!(f, "pod {pod}, which waits, would lose its place to the node's pods")
             }
             Self::TooDear => write!(f, "what would replace it costs too much"),
+            Self::FewOfferings => {
+                write!(f, "what would replace it leaves EC2 too few spot offerings to choose from")
+            }
+            Self::PaidAnyway => {
+                write!(f, "its capacity reservation costs the same without it")
+            }
             Self::NoCause { .. } => write!(f, "nothing speaks for taking it away"),
         }
     }

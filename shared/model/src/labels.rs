@@ -44,6 +44,8 @@ pub const DO_NOT_EVICT: &str = "karpenter.sh/do-not-evict";
 pub const DO_NOT_CONSOLIDATE: &str = "karpenter.sh/do-not-consolidate";
 /// The legacy annotation that says since when a node has been empty.
 pub const EMPTINESS_TIMESTAMP: &str = "karpenter.sh/emptiness-timestamp";
+/// On a claim with a termination grace period that is being deleted: when its pods must be gone.
+pub const TERMINATION_TIMESTAMP: &str = "karpenter.sh/nodeclaim-termination-timestamp";
 /// Tag of the legacy releases that names the cluster which made an instance.
 pub const MANAGED_BY_TAG: &str = "karpenter.sh/managed-by";
 /// Tag that names the claim of an instance.

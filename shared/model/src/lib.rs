@@ -38,7 +38,7 @@ pub use node::Node;
 pub use node_class::{
     ClusterFacts, Instance, InstanceState, NodeClassSpec, ResolvedNodeClass, Subnet,
 };
-pub use plan::{Alternative, Cost, Launch, Placement, Plan, Removal, Unschedulable};
+pub use plan::{Alternative, Cost, Kept, Launch, Placement, Plan, Removal, Unschedulable};
 pub use pod::{Pod, PodId, PodSpec};
 pub use pool::{NodeClass, NodePool};
 pub use quantity::Quantity;

@@ -306,6 +306,9 @@ pub struct Instance {
     pub subnet_id: String,
     /// Its security groups, by id.
     pub security_group_ids: Vec<String>,
+    /// The capacity reservation that it runs in, by id.
+    #[serde(default)]
+    pub reservation_id: Option<String>,
     /// Its tags.
     pub tags: Labels,
     /// What AWS tells about it when it is asked (DescribeSpotInstanceRequests, DescribeInstanceStatus).

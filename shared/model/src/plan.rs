@@ -76,6 +76,18 @@ pub struct Removal {
     pub saves: Option<MicroUsdPerHour>,
 }
 
+/// A node that should go, and what keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// Why it should go.
+    pub reason: DisruptionReason,
+    /// What keeps it.
+    pub by: crate::Ineligible,
+}
+
 /// What the planned nodes cost, and the least that they could.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -105,6 +117,9 @@ pub struct Plan {
     /// The disruptions behind removals, and those that begin or go on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disruptions: Vec<PlannedDisruption>,
+    /// Nodes that should go and are kept, with the first thing that keeps each: at most a few of them, by name, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
     /// What comes next for claims, nodes and instances that are there, in the order to be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,

@@ -233,6 +233,9 @@ pub struct NodeClass {
     /// The security groups that it selects now, by id, sorted; `None` where AWS was not asked.
     #[serde(default)]
     pub security_group_ids: Option<Vec<String>>,
+    /// The capacity reservations that it selects now, by id; `None` where it selects none or AWS was not asked.
+    #[serde(default)]
+    pub reservation_ids: Option<Vec<String>>,
     /// Why the class cannot be used now, if it cannot.
     pub problem: Option<String>,
 }

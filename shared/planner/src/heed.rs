@@ -41,7 +41,15 @@ fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bo
         let whole = refused.get(&*launch.name);
         launch.pods.retain(|pod| keep(pod, whole));
     }
-    plan.launches.retain(|launch: &Launch| !launch.pods.is_empty());
+    let fixed = snapshot.node_pools.iter().filter(|pool| pool.replicas.is_some());
+    let fixed = fixed.map(|pool| pool.name.as_str()).collect::<BTreeSet<_>>();
+    let launches = plan.launches.len();
+    plan.launches.retain(|launch: &Launch| {
+        let of_static_pool = fixed.contains(launch.node_pool.as_str());
+        let kept = of_static_pool && !refused.contains_key(&*launch.name);
+        kept || !launch.pods.is_empty()
+    });
+    let fewer = plan.launches.len() < launches;
     let any_lost = !lost.is_empty();
     // A pod that is refused a place while it runs stays where it is, and does not wait.
     let running = snapshot.pods.iter().filter(|pod| pod.node_name.is_some()).map(|pod| &pod.id);
@@ -51,7 +59,7 @@ fn give_up(snapshot: &Snapshot, plan: &mut Plan, violations: &[Violation]) -> bo
     plan.cost.planned = plan.launches.iter().map(|launch| launch.offering.price).sum();
     // The bound was for more pods: without a new one, nothing is claimed.
     plan.cost.lower_bound = model::MicroUsdPerHour::ZERO;
-    any_lost || plan.steps.len() < steps || plan.removals.len() < removals
+    any_lost || fewer || plan.steps.len() < steps || plan.removals.len() < removals
 }
 
 /// Gives up taking away the nodes that may not be: their claims are neither marked nor deleted.

@@ -56,6 +56,8 @@ pub fn plan(snapshot: &Snapshot, options: &Options) -> Plan {
     let mut plan = disrupted.scheduled.plan;
     plan.removals = disrupted.removals;
     plan.disruptions = disrupted.told;
+    plan.kept = disrupted.kept;
+    disruption::fill(&view, &disrupted.leaving, &mut plan);
     let lifecycle = lifecycle::lifecycle(&view, &disrupted.leaving, &disrupted.places, &plan);
     plan.steps = disrupted.steps;
     plan.steps.extend(lifecycle.steps);

@@ -7,7 +7,9 @@ use crate::leaving::Leaving;
 use crate::scheduling::schedule;
 use crate::view::View;
 use model::disruption::DEFAULT_SAVING_PER_MOVE;
-use model::{DisruptionReason, Ineligible, Launch, MicroUsdPerHour, Node, Placement, Snapshot};
+use model::{
+    CapacityType, DisruptionReason, Ineligible, Launch, MicroUsdPerHour, Node, Placement, Snapshot,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -100,7 +102,11 @@ fn candidates<'a>(
     let mut eligibility = Eligibility::new(view, leaving, &[]);
     let mut candidates = BTreeMap::new();
     for node in view.snapshot.nodes.iter().filter(|node| is_used(view, node)) {
-        if node.price.is_none() || obstacle(view, &mut eligibility, scope, node).is_some() {
+        let paid_anyway = node.capacity_type() == CapacityType::Reserved;
+        if paid_anyway
+            || node.price.is_none()
+            || obstacle(view, &mut eligibility, scope, node).is_some()
+        {
             continue;
         }
         let pool = node.pool().and_then(|name| view.pools.get(name));

@@ -7,7 +7,7 @@ mod world;
 use model::disruption::{InterruptionKind, Rebalance, Stage, Window};
 use model::pool::ApiVersion;
 use model::snapshot::PodDisruptionBudget;
-use model::{Duration, Interruption, LabelSelector, Labels, Timestamp};
+use model::{CapacityType, Duration, Interruption, LabelSelector, Labels, Timestamp};
 use world::{START, World, budget};
 
 /// Nodes `n0`, `n1` ... of type t2, each with a pod that fills half of it and more.
@@ -127,6 +127,15 @@ fn protected_nodes_and_pods_stay() {
         world.pod("web-0").ready = false;
     };
     check(&unready, true);
+    let selecting = |namespace: &str, selector: LabelSelector, world: &mut World| {
+        protect(world, 0);
+        let budget = &mut world.snapshot.pod_disruption_budgets[0];
+        (budget.namespace, budget.selector) = (namespace.to_owned(), selector);
+    };
+    let everything = || LabelSelector::from_labels(&Labels::new());
+    check(&|world| selecting("shop", everything(), world), false);
+    check(&|world| selecting("other", everything(), world), true);
+    check(&|world| selecting("shop", LabelSelector::nothing(), world), true);
     let bounded = |world: &mut World| {
         world.pod("web-0").do_not_disrupt = true;
         world.claim("n0").termination_grace_period = Some(Duration(300));
@@ -180,6 +189,14 @@ fn each_kind_of_drift_is_found_and_nothing_else() {
     check(&|world| world.instance("i-n0").subnet_id = "subnet-0".to_owned(), true);
     check(&|world| world.instance("i-n0").security_group_ids.push("sg-2".to_owned()), true);
     check(&|world| world.snapshot.node_classes[0].image_ids = None, false);
+    let reserved = |way: CapacityType, world: &mut World| {
+        world.snapshot.node_classes[0].reservation_ids = Some(vec!["cr-1".to_owned()]);
+        world.claim("n0").capacity_type = Some(way);
+        world.instance("i-n0").reservation_id = Some("cr-0".to_owned());
+    };
+    check(&|world| reserved(CapacityType::Reserved, world), true);
+    // It fell into an open reservation that the class knows nothing of.
+    check(&|world| reserved(CapacityType::OnDemand, world), false);
     let rotate = |at: i64, world: &mut World| {
         world.pool().disruption.rotate_before = Some(Timestamp(at));
     };

@@ -204,6 +204,9 @@ pub fn apply(resolved: &ResolvedNodeClass, class: &mut NodeClass) {
     class.subnet_ids = known(resolved, "SubnetsReady", &resolved.subnets, |subnet| &subnet.id);
     class.security_group_ids =
         known(resolved, "SecurityGroupsReady", &resolved.security_groups, |group| &group.id);
+    let reservations = &resolved.capacity_reservations;
+    class.reservation_ids =
+        known(resolved, "CapacityReservationsReady", reservations, |found| &found.id);
     // Reservations that cannot be read cost only their discount.
     let first = resolved.problems.iter().find(|(name, _)| name != "CapacityReservationsReady");
     class.problem = class.problem.take().or_else(|| first.map(|(_, message)| message.clone()));

@@ -56,6 +56,7 @@ fn instance(found: &types::Instance) -> Option<Instance> {
         image_id: text(found.image_id()),
         subnet_id: text(found.subnet_id()),
         security_group_ids,
+        reservation_id: found.capacity_reservation_id().map(str::to_owned),
         interruption: None,
         tags: tags(found.tags()),
     })

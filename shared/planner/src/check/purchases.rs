@@ -43,7 +43,7 @@ fn check_launch(
         findings
             .add(&launch.name, format!("is launched from pool {}, which is not usable", pool.name));
     }
-    if launch.pods.is_empty() {
+    if launch.pods.is_empty() && pool.replicas.is_none() {
         findings.add(&launch.name, "is launched for no pod");
     }
     for offering in offerings {

@@ -4,7 +4,7 @@ use super::budgets::Allowance;
 use super::eligibility::Eligibility;
 use super::methods::{self, Forced};
 use super::progress::{self, Begun, Verdict};
-use super::replacement::attempt;
+use super::replacement::{self, attempt};
 use super::{Intention, Turn, busy, consolidation, emptiness};
 use crate::Options;
 use crate::leaving::Leaving;
@@ -12,13 +12,17 @@ use crate::places::Places;
 use crate::scheduling::{Scheduled, schedule};
 use crate::view::View;
 use model::disruption::Stage;
-use model::{Duration, Launch, PlannedDisruption, Removal, Step, Timestamp};
+use model::{
+    Duration, Ineligible, Kept, Launch, Node, PlannedDisruption, Removal, Step, Timestamp,
+};
 use std::collections::BTreeSet;
 
 /// A proposal is looked at again after so many seconds before anything is touched (karpenter core, `validation.go`).
 const CONFIRM_AFTER_S: i64 = 15;
 /// Trials in one turn: each may show nodes that cannot go, whose share of the budgets others then get.
 const ROUNDS: usize = 4;
+/// Nodes of which people are told what keeps them, at most.
+const KEPT: usize = 20;
 
 /// What a turn takes away, and where the pods go then.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +39,8 @@ pub(crate) struct Disruptions<'a> {
     pub(crate) removals: Vec<Removal>,
     /// Marks and cordons.
     pub(crate) steps: Vec<Step>,
+    /// What keeps nodes that should go, for people.
+    pub(crate) kept: Vec<Kept>,
     /// When to look again.
     pub(crate) wake_at: Option<Timestamp>,
 }
@@ -70,6 +76,10 @@ pub(crate) fn disrupt<'a>(view: &View<'a>, options: &Options) -> Disruptions<'a>
     found.consolidate(view, &mut allowance, &mut settled, options);
     found.wake(allowance.opens_at);
     found.write(view, settled);
+    found.kept.extend(methods::kept(view, &found.leaving));
+    found.kept.sort_by(|a, b| a.node.cmp(&b.node));
+    found.kept.dedup_by(|a, b| a.node == b.node);
+    found.kept.truncate(KEPT);
     found
 }
 
@@ -115,7 +125,8 @@ impl<'a> Disruptions<'a> {
             let mut left = allowance.clone();
             let placements = &self.scheduled.plan.placements;
             let mut eligibility = Eligibility::new(view, &self.leaving, placements);
-            let wanted = methods::graceful(view, &mut eligibility, &mut left, &refused);
+            let wanted =
+                methods::graceful(view, &self.leaving, &mut eligibility, &mut left, &refused);
             allowance.opens_at = left.opens_at;
             if wanted.is_empty() {
                 break;
@@ -126,10 +137,25 @@ impl<'a> Disruptions<'a> {
                 (self.leaving, self.scheduled) = (trial.leaving, trial.scheduled);
                 return wanted;
             }
+            self.keep(&wanted, &trial.refused);
             let nodes = trial.refused.iter().flat_map(|(at, _)| &wanted[*at].nodes);
             refused.extend(nodes.map(|candidate| &*candidate.node.name));
         }
         Vec::new()
+    }
+
+    /// Remembers what kept nodes that should go.
+    fn keep(&mut self, wanted: &[Intention<'a>], refused: &[(usize, Ineligible)]) {
+        let told = refused.iter().flat_map(|(at, by)| {
+            let intention = &wanted[*at];
+            let of = move |node: &Node| Kept {
+                node: node.name.clone(),
+                reason: intention.reason,
+                by: by.clone(),
+            };
+            intention.nodes().into_iter().map(of)
+        });
+        self.kept.extend(told);
     }
 
     /// Finds empty nodes, which take no pods from here on.
@@ -181,13 +207,16 @@ impl<'a> Disruptions<'a> {
 
     /// What is bought for consolidation must save even if EC2 gives the dearest of what it may.
     fn keep_cheaper(&mut self, view: &View<'a>, kept: &[Intention<'a>]) {
-        let nodes = kept.iter().flat_map(Intention::nodes).collect::<Vec<_>>();
-        let pods = progress::moving(view, &self.leaving, &nodes);
-        let pods = pods.into_iter().map(|pod| &pod.id).collect::<BTreeSet<_>>();
-        let own = |launch: &&mut Launch| launch.pods.iter().any(|pod| pods.contains(pod));
-        let mut launches = self.scheduled.plan.launches.iter_mut().filter(own).collect::<Vec<_>>();
-        let ceiling = kept.iter().filter_map(|intention| intention.ceiling);
-        consolidation::keep_cheaper(&mut launches, ceiling.map(|ceiling| ceiling.0).sum());
+        for intention in kept {
+            let Some(ceiling) = intention.ceiling else { continue };
+            let pods = progress::moving(view, &self.leaving, &intention.nodes());
+            let pods = pods.into_iter().map(|pod| &pod.id).collect::<BTreeSet<_>>();
+            let launches = &mut self.scheduled.plan.launches;
+            let planned = replacement::price(launches, &pods);
+            let own = |launch: &&mut Launch| launch.pods.iter().any(|pod| pods.contains(pod));
+            let mut launches = launches.iter_mut().filter(own).collect::<Vec<_>>();
+            consolidation::keep_cheaper(&mut launches, planned.0, ceiling.0);
+        }
     }
 
     /// Places for the pods of what was found right twice; returns what can still be carried out.

@@ -4,7 +4,7 @@ use super::eligibility::Candidate;
 use crate::view::{View, instance_id};
 use model::disruption::Drift;
 use model::pool::{ApiVersion, NodeClass};
-use model::{Duration, Instance, NodeClaim, NodePool, Timestamp, labels};
+use model::{CapacityType, Duration, Instance, NodeClaim, NodePool, Timestamp, labels};
 
 /// A type is missed only in nodes that are older than this many seconds: the catalog may just be new (karpenter core, `drift.go`).
 const TYPE_SETTLED_S: i64 = 3600;
@@ -26,7 +26,9 @@ pub(super) fn drift(view: &View<'_>, candidate: &Candidate<'_>) -> Option<Drift>
     by_hash(pool, class, claim)
         .or_else(|| by_requirements(candidate))
         .or_else(|| type_missing(view, pool, claim).then_some(Drift::InstanceTypeNotFound))
-        .or_else(|| by_class(class?, view.instance(instance_id(claim.provider_id.as_deref()?))?))
+        .or_else(|| {
+            by_class(claim, class?, view.instance(instance_id(claim.provider_id.as_deref()?))?)
+        })
 }
 
 fn rotated(pool: &NodePool, claim: &NodeClaim) -> bool {
@@ -76,8 +78,9 @@ fn type_missing(view: &View<'_>, pool: &NodePool, claim: &NodeClaim) -> bool {
     settled && !types.is_empty() && !types.iter().any(offered)
 }
 
-/// What the class selects now, as far as AWS was asked.
-fn by_class(class: &NodeClass, instance: &Instance) -> Option<Drift> {
+/// What the class selects now, as far as AWS was asked. An instance that was bought on demand and fell into an open reservation by itself
+/// is none of the class's reservations.
+fn by_class(claim: &NodeClaim, class: &NodeClass, instance: &Instance) -> Option<Drift> {
     let lost = |ids: Option<&Vec<String>>, own: &String| {
         ids.is_some_and(|ids| !ids.is_empty() && !own.is_empty() && !ids.contains(own))
     };
@@ -86,6 +89,11 @@ fn by_class(class: &NodeClass, instance: &Instance) -> Option<Drift> {
     }
     if lost(class.subnet_ids.as_ref(), &instance.subnet_id) {
         return Some(Drift::SubnetDrifted);
+    }
+    let reserved = instance.reservation_id.as_ref();
+    let reserved = reserved.filter(|_| claim.capacity_type == Some(CapacityType::Reserved));
+    if reserved.is_some_and(|own| lost(class.reservation_ids.as_ref(), own)) {
+        return Some(Drift::CapacityReservationDrifted);
     }
     let mut own = instance.security_group_ids.clone();
     own.sort();

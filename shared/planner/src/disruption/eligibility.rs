@@ -6,7 +6,8 @@ use model::pool::ConsolidationPolicy;
 use model::snapshot::PodDisruptionBudget;
 use model::taints::{disrupted, tolerates};
 use model::{
-    DisruptionReason, Ineligible, Labels, Node, NodeClaim, NodePool, Pod, PodId, Timestamp,
+    CapacityType, DisruptionReason, Ineligible, Labels, Node, NodeClaim, NodePool, Pod, PodId,
+    Timestamp,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,8 +169,11 @@ fn rules(candidate: &Candidate<'_>, reason: DisruptionReason) -> Result<(), Inel
     if saves && pool.replicas.is_some() {
         return Err(Ineligible::StaticPool { pool: pool.name.clone() });
     }
-    let only_empty = reason == DisruptionReason::Underutilized
-        && pool.disruption.policy == ConsolidationPolicy::WhenEmpty;
+    let for_cost = reason == DisruptionReason::Underutilized;
+    if for_cost && candidate.node.capacity_type() == CapacityType::Reserved {
+        return Err(Ineligible::PaidAnyway);
+    }
+    let only_empty = for_cost && pool.disruption.policy == ConsolidationPolicy::WhenEmpty;
     if saves && (pool.disruption.consolidate_after.is_none() || only_empty) {
         return Err(Ineligible::Policy { pool: pool.name.clone() });
     }

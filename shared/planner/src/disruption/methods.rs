@@ -3,12 +3,13 @@
 use super::budgets::Allowance;
 use super::eligibility::{Candidate, Eligibility};
 use super::expiration::{Expiry, expiry};
+use super::static_pools::{Extra, surplus};
 use super::{Expected, Intention};
 use super::{drift, repair};
 use crate::leaving::Leaving;
 use crate::view::View;
 use model::disruption::{InterruptionKind, Rebalance};
-use model::{DisruptionReason, Node, NodeClaim, Timestamp};
+use model::{DisruptionReason, Ineligible, Kept, Node, NodeClaim, Timestamp};
 use std::collections::BTreeSet;
 
 /// A node that goes whatever budgets and pods say.
@@ -62,14 +63,16 @@ fn pool_of<'a>(
 }
 
 /// Nodes whose pods get new places before they go, in the order in which they share the budgets: those at risk, those past
-/// their age, those that have drifted. `refused` nodes are left out.
+/// their age, those that have drifted, those that are too many. `refused` nodes are left out.
 pub(super) fn graceful<'a>(
     view: &View<'a>,
+    leaving: &Leaving<'_>,
     eligibility: &mut Eligibility<'_, 'a>,
     allowance: &mut Allowance<'a>,
     refused: &BTreeSet<&str>,
 ) -> Vec<Intention<'a>> {
     let mut wanted = Vec::new();
+    let mut extra = Extra::of(view, leaving);
     for cause in [at_risk, old, drifted] {
         let mut nodes = view.snapshot.nodes.iter().collect::<Vec<_>>();
         nodes.retain(|node| view.is_managed(node) && !refused.contains(&*node.name));
@@ -81,17 +84,59 @@ pub(super) fn graceful<'a>(
         for (_, reason, node) in ranked {
             let Ok(candidate) = eligibility.of(node, reason) else { continue };
             let taken = wanted.iter().any(|own: &Intention<'_>| own.takes(node));
-            if !taken && allowance.take(candidate.pool, reason, 1).is_ok() {
-                wanted.push(Intention {
-                    reason,
-                    nodes: vec![candidate],
-                    ceiling: None,
-                    expected: Expected::default(),
-                });
+            let possible = !taken && extra.has(candidate.pool);
+            if possible && allowance.take(candidate.pool, reason, 1).is_ok() {
+                extra.take(candidate.pool);
+                wanted.push(alone(reason, candidate));
             }
         }
     }
+    let reason = DisruptionReason::Drifted;
+    let mut candidate = |node: &'a Node| {
+        let refused = refused.contains(&*node.name);
+        eligibility.of(node, reason).ok().filter(|_| !refused)
+    };
+    for candidate in surplus(view, leaving, &mut candidate) {
+        let taken = wanted.iter().any(|own| own.takes(candidate.node));
+        let possible = !taken && extra.has(candidate.pool);
+        if possible && allowance.take(candidate.pool, reason, 1).is_ok() {
+            extra.take(candidate.pool);
+            wanted.push(alone(reason, candidate));
+        }
+    }
     wanted
+}
+
+/// The node goes alone, whatever its replacement costs.
+fn alone(reason: DisruptionReason, candidate: Candidate<'_>) -> Intention<'_> {
+    Intention { reason, nodes: vec![candidate], ceiling: None, expected: Expected::default() }
+}
+
+/// Nodes whose being kept is told, at most.
+const TOLD: usize = 20;
+
+/// The nodes that should go, and what keeps them for longer than this turn: protection by annotations and disruption budgets.
+pub(super) fn kept<'a>(view: &View<'a>, leaving: &Leaving<'a>) -> Vec<Kept> {
+    let mut eligibility = Eligibility::new(view, leaving, &[]);
+    let mut found = Vec::new();
+    for node in stayers(view, leaving) {
+        let Some(reason) = causes(view, node).first().copied() else { continue };
+        let Err(by) = eligibility.of(node, reason) else { continue };
+        let lasts = matches!(
+            by,
+            Ineligible::DoNotDisrupt
+                | Ineligible::PodDoNotDisrupt { .. }
+                | Ineligible::PodDisruptionBudget { .. }
+                | Ineligible::SeveralBudgets { .. }
+        );
+        if lasts {
+            found.push(Kept { node: node.name.clone(), reason, by });
+        }
+        if found.len() == TOLD {
+            break;
+        }
+    }
+    found
 }
 
 /// Empty nodes first, then the oldest.

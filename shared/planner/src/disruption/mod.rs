@@ -15,12 +15,14 @@ mod methods;
 mod progress;
 mod repair;
 mod replacement;
+mod static_pools;
 mod tell;
 
 pub(crate) use decide::disrupt;
 pub(crate) use emptiness::busy;
 pub(crate) use methods::causes as causes_of;
 pub(crate) use progress::moving;
+pub(crate) use static_pools::fill;
 pub(crate) use tell::share;
 
 use crate::Options;

@@ -1,10 +1,10 @@
 //! Replacement first: what begins, what is called off, and what goes now that its pods have places.
 
-use super::Intention;
 use super::decide::{Disruptions, Settled};
 use super::methods::Forced;
 use super::progress::{Begun, Verdict, moving};
 use super::tell::share;
+use super::{Intention, consolidation};
 use crate::Options;
 use crate::leaving::Leaving;
 use crate::places::{Place, Places};
@@ -61,12 +61,23 @@ fn fault(intention: &Intention<'_>, pods: &[&Pod], then: &Scheduled) -> Option<I
     if let Some(left) = then.stranded.iter().find(|left| ids.contains(&left.pod)) {
         return Some(Ineligible::Stranded { pod: left.pod.clone(), reasons: left.reasons.clone() });
     }
-    // New nodes may be shared with other pods: each intention bears its part.
+    let ceiling = intention.ceiling?;
+    let price = price(&then.plan.launches, &ids);
+    if price > ceiling {
+        return Some(Ineligible::TooDear);
+    }
+    let own = |launch: &&Launch| launch.pods.iter().any(|pod| ids.contains(pod));
+    let own = then.plan.launches.iter().filter(own).collect::<Vec<_>>();
+    let wide = consolidation::leaves_choice(&own, (price.0, ceiling.0), &intention.nodes());
+    (!wide).then_some(Ineligible::FewOfferings)
+}
+
+/// What is bought for these pods. New nodes may be shared with others: each bears its part.
+pub(super) fn price(launches: &[Launch], pods: &BTreeSet<&PodId>) -> MicroUsdPerHour {
     let bought = |launch: &Launch| {
-        share(launch, launch.pods.iter().filter(|pod| ids.contains(pod)).count()).max(0) as u64
+        share(launch, launch.pods.iter().filter(|pod| pods.contains(pod)).count()).max(0) as u64
     };
-    let price = MicroUsdPerHour(then.plan.launches.iter().map(bought).sum());
-    intention.ceiling.filter(|ceiling| price > *ceiling).map(|_| Ineligible::TooDear)
+    MicroUsdPerHour(launches.iter().map(bought).sum())
 }
 
 /// A pod that waits in vain then, but would not otherwise.

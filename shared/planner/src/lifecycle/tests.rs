@@ -62,6 +62,7 @@ fn instance(id: &str, state: InstanceState) -> Instance {
         image_id: String::new(),
         subnet_id: String::new(),
         security_group_ids: Vec::new(),
+        reservation_id: None,
         interruption: None,
         tags: [(labels::BATCH.to_owned(), "b".to_owned())].into(),
     }

@@ -172,6 +172,7 @@ impl World {
             image_id: "ami-1".to_owned(),
             subnet_id: "subnet-1".to_owned(),
             security_group_ids: vec!["sg-1".to_owned()],
+            reservation_id: None,
             tags: [(labels::BATCH.to_owned(), batch.to_owned())].into(),
             interruption: None,
         });

@@ -163,6 +163,7 @@ impl World {
             image_id: String::new(),
             subnet_id: String::new(),
             security_group_ids: Vec::new(),
+            reservation_id: None,
             tags,
             interruption: None,
         };

@@ -31,6 +31,7 @@ async fn instances_are_found_by_the_clusters_tag_page_by_page() {
         image_id: "ami-1".to_owned(),
         subnet_id: "subnet-1".to_owned(),
         security_group_ids: vec!["sg-1".to_owned(), "sg-2".to_owned()],
+        reservation_id: None,
         interruption: None,
         tags: tags
             .map(|(key, value)| (key.to_owned(), value.to_owned()))

@@ -4,7 +4,7 @@ use super::price::{self, Replaced};
 use super::search::Search;
 use crate::scheduling::{Bought, launches};
 use model::{Launch, Placement, Pod};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Nodes that go together for cost.
@@ -126,14 +126,15 @@ fn make(
     let cost = launches.iter().map(|launch| launch.offering.price.0).sum::<u64>();
     let saves = price as i64 - cost as i64;
     let gain = saves - toll as i64;
+    let pool = launches.iter().map(price::Choice::of).collect::<Vec<_>>();
     price::bound(&mut launches, gain);
     let replaced = Replaced {
         nodes: hosts.len(),
         all_spot: hosts.iter().all(|host| search.spot[*host]),
         gain,
-        types: BTreeSet::new(),
+        types: hosts.iter().map(|host| search.types[*host]).collect(),
     };
-    let right = gain > 0 && price::is_diverse(&launches, &replaced);
+    let right = gain > 0 && price::is_diverse(&launches, &pool, &replaced);
     let moved = moves.len() + launches.iter().map(|launch| launch.pods.len()).sum::<usize>();
     right.then_some(Group { id, nodes: names, launches, moves, moved, saves, gain })
 }

@@ -14,9 +14,9 @@ mod search;
 mod targets;
 
 pub(crate) use groups::Group;
-pub(crate) use price::keep_cheaper;
+pub(crate) use price::{keep_cheaper, leaves_choice};
 pub(crate) use question::{Question, Terms};
-pub(crate) use rules::{balanced, terms};
+pub(crate) use rules::{balanced, disruption, terms};
 
 use super::budgets::Allowance;
 use super::eligibility::{Candidate, Eligibility};

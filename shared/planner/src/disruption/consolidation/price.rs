@@ -5,7 +5,7 @@
 //! may cost so much more than planned that all at their worst together still save what moving the pods must save.
 
 use crate::scheduling::{Bought, Limits, Market, launches};
-use model::{Alternative, CapacityType, Launch};
+use model::{Alternative, CapacityType, Launch, Node, labels};
 use std::collections::BTreeSet;
 
 /// A spot node that replaces one spot node is chosen among so many types (Karpenter's number), or it would be replaced by
@@ -46,8 +46,9 @@ pub(super) fn is_right(
     let copies =
         nodes.iter().map(|node| Bought { candidate: node.candidate, pods: node.pods.clone() });
     let mut launches = launches(market, copies.collect(), limits);
+    let pool = launches.iter().map(Choice::of).collect::<Vec<_>>();
     bound(&mut launches, replaced.gain);
-    is_diverse(&launches, replaced)
+    is_diverse(&launches, &pool, replaced)
 }
 
 /// One node that replaces several and is of a type among them: that one should have stayed and taken the pods of the others.
@@ -72,32 +73,75 @@ fn keep_within(launch: &mut Launch, gain: i64, planned: u64) {
         .retain(|other| other.capacity_type == way && i128::from(other.price.0) <= most);
 }
 
-/// Whether spot launches that replace spot nodes leave EC2 enough to choose from.
-pub(super) fn is_diverse(launches: &[Launch], replaced: &Replaced<'_>) -> bool {
+/// What a spot launch leaves EC2 to choose from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Choice {
+    types: BTreeSet<String>,
+    zones: BTreeSet<String>,
+}
+
+impl Choice {
+    /// The spot offerings of the launch; none if it is not to be spot.
+    pub(crate) fn of(launch: &Launch) -> Self {
+        let mut choice = Self::default();
+        let spot = |offer: &&Alternative| offer.capacity_type == CapacityType::Spot;
+        if !spot(&&launch.offering) {
+            return choice;
+        }
+        for offer in launch.alternatives.iter().chain([&launch.offering]).filter(spot) {
+            choice.types.insert(offer.instance_type.clone());
+            choice.zones.insert(offer.zone.clone());
+        }
+        choice
+    }
+
+    /// Whether it is wide enough, or all that the pool has: but for the types that are replaced, which are dearer.
+    fn suffices(&self, pool: &Self, types: usize, replaced: &BTreeSet<&str>) -> bool {
+        let others = pool.types.iter().filter(|name| !replaced.contains(name.as_str())).count();
+        self.types.len() >= types.min(others) && self.zones.len() >= ZONES.min(pool.zones.len())
+    }
+}
+
+/// Whether spot launches that replace spot nodes leave EC2 enough to choose from, where the pool would leave it so much.
+pub(super) fn is_diverse(launches: &[Launch], pool: &[Choice], replaced: &Replaced<'_>) -> bool {
     if !replaced.all_spot {
         return true;
     }
     let one_to_one = replaced.nodes == 1 && launches.len() == 1;
-    let spot = launches.iter().filter(|launch| launch.offering.capacity_type == CapacityType::Spot);
-    spot.into_iter().all(|launch| {
-        let offers = || launch.alternatives.iter().chain([&launch.offering]);
-        let types =
-            offers().map(|offer: &Alternative| &offer.instance_type).collect::<BTreeSet<_>>();
-        let zones = offers().map(|offer| &offer.zone).collect::<BTreeSet<_>>();
-        if one_to_one {
-            types.len() >= TYPES_ONE_TO_ONE
-        } else {
-            types.len() >= TYPES && zones.len() >= ZONES
-        }
-    })
+    let types = if one_to_one { TYPES_ONE_TO_ONE } else { TYPES };
+    let enough = |(launch, pool): (&Launch, &Choice)| {
+        Choice::of(launch).suffices(pool, types, &replaced.types)
+    };
+    launches.iter().zip(pool).all(enough)
 }
 
-/// Of launches that replace `gone`, keeps the alternatives by which they still cost no more than `ceiling` together, whichever of
-/// them EC2 gives.
-pub(crate) fn keep_cheaper(launches: &mut [&mut Launch], ceiling: u64) {
-    let planned = launches.iter().map(|launch| launch.offering.price.0).sum::<u64>();
+/// Of launches that replace nodes, keeps the alternatives by which their part of the price stays within `ceiling`, whichever of them EC2
+/// gives. `planned` is that part as planned: a launch may be for other pods, too.
+pub(crate) fn keep_cheaper(launches: &mut [&mut Launch], planned: u64, ceiling: u64) {
     let gain = ceiling.saturating_sub(planned) as i64;
+    let whole = launches.iter().map(|launch| launch.offering.price.0).sum::<u64>();
+    // Where others bear a part of the price, they bear the same part of what is above it.
+    let gain = i128::from(gain) * i128::from(whole) / i128::from(planned.max(1));
+    let gain = i64::try_from(gain).unwrap_or(i64::MAX);
     for launch in launches {
-        keep_within(launch, gain, planned);
+        keep_within(launch, gain, whole);
     }
+}
+
+/// Whether what is bought in place of spot nodes leaves EC2 enough to choose from once it is bound by its price.
+pub(crate) fn leaves_choice(
+    launches: &[&Launch],
+    (planned, ceiling): (u64, u64),
+    nodes: &[&Node],
+) -> bool {
+    let replaced = Replaced {
+        nodes: nodes.len(),
+        all_spot: nodes.iter().all(|node| node.capacity_type() == CapacityType::Spot),
+        gain: 0,
+        types: nodes.iter().filter_map(|node| node.label(labels::INSTANCE_TYPE)).collect(),
+    };
+    let mut bound = launches.iter().map(|launch| (*launch).clone()).collect::<Vec<_>>();
+    let pool = bound.iter().map(Choice::of).collect::<Vec<_>>();
+    keep_cheaper(&mut bound.iter_mut().collect::<Vec<_>>(), planned, ceiling);
+    is_diverse(&bound, &pool, &replaced)
 }

@@ -68,7 +68,7 @@ pub(crate) fn balanced(view: &View<'_>, group: &Group) -> bool {
 
 /// What taking the node away costs in disruption: one for itself and what its pods cost to evict (karpenter core,
 /// `disruption/types.go`), in parts of 2^27.
-fn disruption(view: &View<'_>, node: &Node) -> i128 {
+pub(crate) fn disruption(view: &View<'_>, node: &Node) -> i128 {
     const ONE: i64 = 1 << 27;
     let evict = |pod: &&Pod| {
         let cost = ONE + i64::from(pod.deletion_cost) + 4 * i64::from(pod.spec.priority);
