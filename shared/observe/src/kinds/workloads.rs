@@ -47,3 +47,31 @@ pub(crate) fn disruption_budget(object: &Value, metadata: Metadata) -> Read<PodD
         unready_may_go: of_unready == Some("AlwaysAllow"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Labels;
+    use serde_json::json;
+
+    /// Whether the budget selects a pod with this label, and how many of its pods may go.
+    fn check(spec: Value, status: Value, expected: (bool, i32)) {
+        let object = json!({ "spec": spec, "status": status });
+        let budget = disruption_budget(&object, Metadata::default()).unwrap();
+        let labels = Labels::from([("app".to_owned(), "web".to_owned())]);
+        let found = (budget.selector.matches(&labels), budget.disruptions_allowed);
+        assert_eq!(found, expected, "{object}");
+    }
+
+    #[test]
+    fn budgets_may_select_nothing_or_everything_and_allow_none_until_they_are_counted() {
+        let one = || json!({ "disruptionsAllowed": 1 });
+        check(json!({ "selector": { "matchLabels": { "app": "web" } } }), one(), (true, 1));
+        check(json!({ "selector": { "matchLabels": { "app": "db" } } }), one(), (false, 1));
+        check(json!({ "selector": {} }), one(), (true, 1));
+        check(json!({}), one(), (false, 1));
+        check(json!({ "selector": null }), one(), (false, 1));
+        check(json!({ "selector": {} }), json!({}), (true, 0));
+        check(json!({ "selector": {} }), Value::Null, (true, 0));
+    }
+}
