@@ -26,6 +26,7 @@ UNRECORDED = [
     ("sqs:SendMessage", "PendingPodsDeadQueue"),
     ("sqs:SendMessage", "InterruptionDeadQueue"),
     ("sqs:SendMessage", "ScheduleDeadQueue"),
+    ("sqs:ChangeMessageVisibility", "InterruptionQueue"),
     *(
         (f"sqs:{action}", queue)
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")

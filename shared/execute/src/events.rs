@@ -64,7 +64,17 @@ fn events(plan: &Plan, orders: &Orders<'_>) -> Vec<Value> {
         let message = format!("Pod should schedule on: {}", placement.node);
         Some(pod_event(pods.get(&placement.pod)?, Level::Normal, "Nominated", &message, orders))
     });
-    failed.chain(nominated).chain(disruptions(plan, orders)).collect()
+    failed.chain(nominated).chain(disruptions(plan, orders)).chain(blocked(plan, orders)).collect()
+}
+
+/// Which nodes should go and what keeps them.
+fn blocked(plan: &Plan, orders: &Orders<'_>) -> Vec<Value> {
+    let now = orders.now();
+    let event = |kept: &model::Kept| {
+        let message = format!("{}: {}", kept.reason.as_str(), kept.by);
+        node_event(&kept.node, Level::Normal, "DisruptionBlocked", &message, &now)
+    };
+    plan.kept.iter().map(event).collect()
 }
 
 /// Which nodes go, why, and what they wait for.

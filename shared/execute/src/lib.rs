@@ -18,6 +18,7 @@ mod objects;
 mod orders;
 mod outcome;
 pub mod ports;
+mod registrations;
 mod status;
 mod steps;
 #[cfg(test)]
@@ -46,7 +47,7 @@ pub async fn carry_out<C: Cloud, K: Cluster>(
     steps::take(plan, orders, cloud, cluster, &mut outcome).await;
     launches::launch(plan, orders, cloud, cluster, &mut outcome).await;
     events::tell(plan, orders, cluster, &mut outcome).await;
-    status::keep(orders, cloud, cluster, &mut outcome).await;
+    status::keep(plan, orders, cloud, cluster, &mut outcome).await;
     hashes::keep(orders, cluster, &mut outcome).await;
     outcome
 }

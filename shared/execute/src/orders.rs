@@ -32,6 +32,17 @@ impl<'a> Orders<'a> {
         self.snapshot.node_claims.iter().find(|claim| &*claim.name == name)
     }
 
+    /// The claim whose node this is.
+    pub(crate) fn claim_of_node(&self, node: &str) -> Option<&'a NodeClaim> {
+        let known = self.snapshot.nodes.iter().find(|known| &*known.name == node);
+        let id = known.map(|node| node.provider_id.as_str()).filter(|id| !id.is_empty());
+        let own = |claim: &&NodeClaim| {
+            claim.node_name.as_deref() == Some(node)
+                || (id.is_some() && claim.provider_id.as_deref() == id)
+        };
+        self.snapshot.node_claims.iter().find(own)
+    }
+
     /// This moment, as Kubernetes writes it.
     pub(crate) fn now(&self) -> String {
         jiff::Timestamp::from_second(self.snapshot.now.0).unwrap_or_default().to_string()

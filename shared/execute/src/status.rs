@@ -4,9 +4,9 @@ use crate::claims::resources;
 use crate::orders::Orders;
 use crate::outcome::Outcome;
 use crate::ports::{Cloud, Cluster};
-use crate::{conditions, objects};
+use crate::{conditions, objects, registrations};
 use model::node_class::ResolvedNodeClass;
-use model::{NodePool, Resources};
+use model::{NodePool, Plan, Resources};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -21,6 +21,7 @@ const OF_CLASS: [&str; 5] = [
 
 /// Brings every status up to date.
 pub(crate) async fn keep<C: Cloud, K: Cluster>(
+    plan: &Plan,
     orders: &Orders<'_>,
     cloud: &C,
     cluster: &K,
@@ -34,7 +35,10 @@ pub(crate) async fn keep<C: Cloud, K: Cluster>(
             wanted["status"] = json!({});
         }
         match of.resource {
-            "nodepools" | "provisioners" => pool(&mut wanted, orders),
+            "nodepools" | "provisioners" => {
+                pool(&mut wanted, orders);
+                registrations::keep(&mut wanted, plan, orders, outcome);
+            }
             _ => class(&mut wanted, orders, &profiles),
         }
         if wanted["status"] == object["status"] {

@@ -136,8 +136,8 @@ async fn take_one<C: Cloud, K: Cluster>(
         }
         Step::Initialize { claim, node } => nodes::initialize(claim, node, orders, cluster).await,
         Step::Delete { claim, .. } => delete(claim, &detail, orders, cluster).await,
-        Step::Cordon { node } => nodes::cordon(node, cluster).await,
-        Step::Uncordon { node } => nodes::uncordon(node, cluster).await,
+        Step::Cordon { node } => cordon(node, orders, cluster).await,
+        Step::Uncordon { node } => nodes::uncordon(node, orders, cluster).await,
         Step::MarkInterrupted { claim, interruption } => {
             marks::interrupted(claim, interruption, cluster).await
         }
@@ -290,7 +290,27 @@ async fn delete<K: Cluster>(
         events::claim_event(&about, level, "DisruptionTerminating", &message, &orders.now());
     // The event is for people; the deletion does not wait for it.
     let _ = events::create(cluster, &event).await;
+    if let Some(grace) = known.and_then(|claim| claim.termination_grace_period) {
+        let end = orders.snapshot.now.plus(grace);
+        nodes::mark_deadline(claim, end, cluster).await?;
+    }
     cluster.delete(&objects::claim(claim), uid, None).await
+}
+
+/// Cordons the node; of a claim that somebody else has deleted it is told by when its pods must be gone.
+async fn cordon<K: Cluster>(
+    node: &str,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    nodes::cordon(node, cluster).await?;
+    let claim = orders.claim_of_node(node);
+    let end =
+        claim.and_then(|claim| Some(claim.deletion_at?.plus(claim.termination_grace_period?)));
+    match claim.zip(end) {
+        Some((claim, end)) => nodes::mark_deadline(&claim.name, end, cluster).await,
+        None => Ok(()),
+    }
 }
 
 /// Takes Joiner's finalizer off; those of others stay.

@@ -322,3 +322,87 @@ async fn no_pod_leaves_a_node_that_would_take_its_successor() {
     assert!(outcome.look_again && outcome.failures().count() == 1, "{outcome:?}");
     assert!(!cluster.calls().iter().any(|call| call.starts_with("evict")), "it is not cordoned");
 }
+
+#[tokio::test]
+async fn a_node_that_was_marked_since_the_turn_began_stays_cordoned() {
+    let check = async |claim: Value, expected: &[&str]| {
+        let (of, mut object) = node();
+        let disrupted = json!({ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" });
+        object["spec"]["taints"].as_array_mut().unwrap().push(disrupted);
+        let cluster = Memory::with([(of, object), (objects::claim("c1"), claim)]);
+        let plan = Plan { steps: vec![Step::Uncordon { node: "n1".into() }], ..Plan::default() };
+        let outcome = carry_out(&plan, &snapshot(), &cluster).await;
+        assert_eq!(outcome.failures().count(), 0, "{outcome:?}");
+        assert_eq!(taints(&cluster), expected);
+    };
+    let marked = |kind: &str| {
+        let told = json!({ "kind": kind, "at": 1 }).to_string();
+        json!({ "metadata": { "name": "c1", "annotations": { "joiner.dev/interruption": told } } })
+    };
+    let kept = ["role", "karpenter.sh/disrupted"];
+    check(claim().1, &["role"]).await;
+    check(marked("rebalance"), &["role"]).await;
+    check(marked("spot-warning"), &kept).await;
+    check(
+        json!({ "metadata": { "name": "c1", "deletionTimestamp": "2026-01-01T00:00:00Z" } }),
+        &kept,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_cordon_that_comes_between_is_not_undone() {
+    let (of, mut object) = node();
+    let disrupted = json!({ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" });
+    object["spec"]["taints"].as_array_mut().unwrap().push(disrupted);
+    let mut cluster = Memory::with([(of, object), claim()]);
+    cluster.conflicts = 1.into();
+    let plan = Plan { steps: vec![Step::Uncordon { node: "n1".into() }], ..Plan::default() };
+    let outcome = carry_out(&plan, &snapshot(), &cluster).await;
+    assert!(outcome.look_again && outcome.failures().count() == 1, "{outcome:?}");
+    assert_eq!(taints(&cluster), ["role", "karpenter.sh/disrupted"]);
+}
+
+#[tokio::test]
+async fn a_claim_with_a_grace_period_says_when_its_pods_must_be_gone() {
+    const KEY: &str = "karpenter.sh/nodeclaim-termination-timestamp";
+    let with_grace = |deleted: Option<i64>| {
+        let mut snapshot = snapshot();
+        snapshot.node_claims[0].termination_grace_period = Some(Duration(3600));
+        snapshot.node_claims[0].deletion_at = deleted.map(|ago| NOW.plus(Duration(-ago)));
+        snapshot
+    };
+    let check = async |deleted: Option<i64>, before: Value, expected: Value| {
+        let (of, mut object) = claim();
+        object["metadata"]["annotations"] = json!({ KEY: before });
+        let cluster = Memory::with([node(), (of, object)]);
+        let plan = Plan { steps: vec![Step::Cordon { node: "n1".into() }], ..Plan::default() };
+        carry_out(&plan, &with_grace(deleted), &cluster).await;
+        let claim = cluster.object(&objects::claim("c1"));
+        assert_eq!(claim["metadata"]["annotations"][KEY], expected);
+    };
+    check(Some(600), Value::Null, json!("2026-01-01T00:50:00Z")).await;
+    check(Some(600), json!("2026-01-01T00:10:00Z"), json!("2026-01-01T00:10:00Z")).await;
+    check(None, Value::Null, Value::Null).await;
+    let reason = DeleteReason::Disrupted(DisruptionReason::Drifted);
+    let plan = Plan { steps: vec![Step::Delete { claim: "c1".into(), reason }], ..Plan::default() };
+    let cluster = Memory::with([node(), claim()]);
+    carry_out(&plan, &with_grace(None), &cluster).await;
+    assert_eq!(cluster.calls(), ["patch nodeclaims/c1", "delete nodeclaims/c1"]);
+}
+
+#[tokio::test]
+async fn what_keeps_a_node_is_told_once() {
+    let cluster = Memory::with([node(), claim()]);
+    let kept = model::Kept {
+        node: "n1".into(),
+        reason: DisruptionReason::Drifted,
+        by: model::Ineligible::PodDoNotDisrupt { pod: PodId::new("shop", "web") },
+    };
+    let plan = Plan { kept: vec![kept], ..Plan::default() };
+    for _ in 0..2 {
+        carry_out(&plan, &snapshot(), &cluster).await;
+        let told = "DisruptionBlocked n1: Drifted: the annotation karpenter.sh/do-not-disrupt of pod shop/web forbids it";
+        assert_eq!(cluster.events(), [told]);
+    }
+}

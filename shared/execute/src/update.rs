@@ -21,7 +21,7 @@ pub(crate) async fn update<K: Cluster>(
         if !change(&mut object) {
             return Ok(object);
         }
-        match cluster.patch(of, subresource, &patch(&object, parts)).await {
+        match cluster.patch(of, subresource, &self::parts(&object, parts)).await {
             Err(ClusterError::Conflict { object, message }) => {
                 last = Some(ClusterError::Conflict { object, message });
             }
@@ -35,7 +35,7 @@ pub(crate) async fn update<K: Cluster>(
 }
 
 /// The parts of the object that are written, on condition that it has not changed since.
-fn patch(object: &Value, parts: &[&str]) -> Value {
+pub(crate) fn parts(object: &Value, parts: &[&str]) -> Value {
     let mut patch = json!({});
     for part in parts {
         if *part == "metadata" {

@@ -3,7 +3,7 @@
 use crate::installation::{Installation, Knocked};
 use crate::message::{self, MessageError};
 use crate::standing::Standing;
-use crate::{Trigger, telemetry};
+use crate::{Trigger, redelivery, telemetry};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use futures::FutureExt;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -76,6 +76,9 @@ async fn answer(
         }
     };
     let again = if door.tries_again() { failed } else { Vec::new() };
+    if door == Door::Interruption && !again.is_empty() {
+        come_again(&messages, &again).await;
+    }
     let failures = again.into_iter().map(|id| {
         let mut failure = BatchItemFailure::default();
         failure.item_identifier = id;
@@ -84,6 +87,17 @@ async fn answer(
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = failures.collect();
     Ok(response)
+}
+
+/// Has them come again before what they warn of is over. Clients of its own: there may be no installation, and that is why they failed.
+async fn come_again(messages: &[SqsMessage], failed: &[String]) {
+    let Ok(queue_url) = std::env::var("QUEUE_URL") else { return };
+    let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).boxed_local().await;
+    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let work = redelivery::come_again(&sqs, &queue_url, messages, failed);
+    if tokio::time::timeout(MARGIN / 2, work).await.is_err() {
+        tracing::warn!("the queue did not answer in time; messages come when it gives them back");
+    }
 }
 
 /// The messages of a batch. What is not a batch of SQS is taken as one message: people invoke functions by hand.

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod message;
 mod metrics;
 pub mod observed;
+pub mod redelivery;
 pub mod report;
 pub mod standing;
 pub mod telemetry;

@@ -7,6 +7,7 @@ mod real;
 use aws_lambda_events::sqs::SqsMessage;
 use joiner_runtime::doors::{Door, batch};
 use joiner_runtime::installation::Installation;
+use joiner_runtime::redelivery::come_again;
 use real::{
     BUDGETS, CLAIMS, CLASSES, DEPLOYMENTS, Function, NODES, POOLS, PROVISIONERS, Seen, World,
     deployment, instance_of, is_true, pool, text,
@@ -123,6 +124,55 @@ async fn a_spot_warning_marks_and_cordons_before_its_turn_which_replaces_the_nod
     };
     assert_ne!(offering(new), offering(&old), "what was taken back is not bought again at once");
     replaced(&world, &mut function, &old, 1).await;
+}
+
+#[tokio::test]
+async fn a_warning_of_which_nothing_could_be_done_comes_again_within_seconds() {
+    let Some((world, function, seen)) = running(&spot(), 1).await else { return };
+    let old = seen.claims[0].clone();
+    let event = world.control("POST", "interrupt", &json!({ "instance": instance_of(&old) })).await;
+    let (sqs, long) = (world.sqs(), aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout);
+    let queue = sqs.create_queue().queue_name("interruption").attributes(long, "720");
+    let queue = queue.send().await.unwrap().queue_url.unwrap();
+    sqs.purge_queue().queue_url(&queue).send().await.unwrap();
+    sqs.send_message().queue_url(&queue).message_body(event.to_string()).send().await.unwrap();
+    let receive = async || {
+        let count = aws_sdk_sqs::types::MessageSystemAttributeName::ApproximateReceiveCount;
+        let call = sqs.receive_message().queue_url(&queue).message_system_attribute_names(count);
+        let found = call.send().await.unwrap().messages?.pop()?;
+        let mut message = SqsMessage::default();
+        (message.message_id, message.body) = (found.message_id, found.body);
+        message.receipt_handle = found.receipt_handle;
+        let count = found.attributes.into_iter().flatten().next().unwrap().1;
+        message.attributes.insert("ApproximateReceiveCount".to_owned(), count);
+        Some(message)
+    };
+    let messages = [receive().await.unwrap()];
+    let Function { wire, installation } = function;
+    wire.refuse("nodeclaims?limit", usize::MAX, 503);
+    let mut slot = Some(installation);
+    let failed = batch(Door::Interruption, &mut slot, &messages, "request").await;
+    assert_eq!(failed, [messages[0].message_id.clone().unwrap()], "whose it is, nobody knows");
+    assert!(receive().await.is_none(), "the queue would give it back in 12 minutes");
+    come_again(&sqs, &queue, &messages, &failed).await;
+    wire.straighten();
+    let again = std::cell::RefCell::new(None);
+    world
+        .eventually("it comes again", async || {
+            let found = receive().await;
+            let came = found.is_some();
+            again.replace(found);
+            came
+        })
+        .await;
+    let again = [again.into_inner().unwrap()];
+    assert_eq!(again[0].attributes["ApproximateReceiveCount"], "2");
+    assert_eq!(batch(Door::Interruption, &mut slot, &again, "again").await, Vec::<String>::new());
+    let seen = world.seen().await;
+    let marked = claim_named(&seen, text(&old, "/metadata/name")).unwrap();
+    assert!(
+        text(marked, "/metadata/annotations/joiner.dev~1interruption").contains("spot-warning")
+    );
 }
 
 #[tokio::test]

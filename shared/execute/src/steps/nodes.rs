@@ -4,9 +4,9 @@ use crate::claims::taint;
 use crate::orders::Orders;
 use crate::outcome::Outcome;
 use crate::ports::{Cloud, Cluster, ClusterError};
-use crate::update::update;
+use crate::update::{parts, update};
 use crate::{conditions, objects};
-use model::{Labels, NodeClaim, Timestamp, labels};
+use model::{Interruption, Labels, NodeClaim, Timestamp, labels};
 use serde_json::{Value, json};
 
 /// Gives a node what its claim says, and tells the claim that the node has joined
@@ -128,22 +128,69 @@ pub(crate) async fn cordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), Cl
     update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await.map(drop)
 }
 
-/// Lets new pods and load balancers come back.
-pub(super) async fn uncordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), ClusterError> {
-    let change = |object: &mut Value| {
-        let before = object.clone();
-        if let Some(list) = object["spec"]["taints"].as_array_mut() {
-            list.retain(|taint| taint["key"] != labels::DISRUPTED_TAINT);
-        }
-        let label = object.pointer_mut("/metadata/labels");
-        if let Some(label) = label.and_then(|map| map.get_mut(labels::EXCLUDE_FROM_LOAD_BALANCERS))
-        {
-            // A merge patch takes away what is null, not what is missing.
-            *label = Value::Null;
-        }
-        *object != before
+/// Lets new pods and load balancers come back, unless the node's claim, read anew, says that it goes: functions mark and cordon without a
+/// lease what AWS takes away, and the turn may have read its claims before that. The node is read before the claim and written on
+/// condition that nobody changed it since, so that a cordon in between is not undone.
+pub(super) async fn uncordon<K: Cluster>(
+    node: &str,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let of = objects::node(node);
+    let mut object = cluster.get(&of).await?;
+    let goes = match orders.claim_of_node(node) {
+        Some(claim) => is_taken(&cluster.get(&objects::claim(&claim.name)).await?),
+        None => false,
     };
-    update(cluster, &objects::node(node), None, &["metadata", "spec"], change).await.map(drop)
+    if goes || !open(&mut object) {
+        return Ok(());
+    }
+    match cluster.patch(&of, None, &parts(&object, &["metadata", "spec"])).await {
+        // A kubelet's word on its node is met as often as a cordon: the next turn looks at both.
+        Err(ClusterError::Conflict { object, message }) => {
+            Err(ClusterError::Later { object, message })
+        }
+        answer => answer.map(drop),
+    }
+}
+
+/// Whether AWS takes the claim's instance, or the claim is being deleted.
+fn is_taken(claim: &Value) -> bool {
+    let told = claim["metadata"]["annotations"][labels::INTERRUPTION].as_str();
+    let told = told.and_then(|text| serde_json::from_str::<Interruption>(text).ok());
+    !claim["metadata"]["deletionTimestamp"].is_null()
+        || told.is_some_and(|told| told.kind.takes_the_node())
+}
+
+/// Takes off what keeps pods and load balancers away; whether there was any of it.
+fn open(object: &mut Value) -> bool {
+    let before = object.clone();
+    if let Some(list) = object["spec"]["taints"].as_array_mut() {
+        list.retain(|taint| taint["key"] != labels::DISRUPTED_TAINT);
+    }
+    let label = object.pointer_mut("/metadata/labels");
+    if let Some(label) = label.and_then(|map| map.get_mut(labels::EXCLUDE_FROM_LOAD_BALANCERS)) {
+        // A merge patch takes away what is null, not what is missing.
+        *label = Value::Null;
+    }
+    *object != before
+}
+
+/// Writes on a claim that is being deleted when its pods must be gone, as Karpenter does (core, `nodeclaim/lifecycle/termination.go`).
+pub(crate) async fn mark_deadline<K: Cluster>(
+    claim: &str,
+    end: Timestamp,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let end = jiff::Timestamp::from_second(end.0).unwrap_or_default().to_string();
+    let change = |object: &mut Value| {
+        let known = object["metadata"]["annotations"][labels::TERMINATION_TIMESTAMP].is_string();
+        if !known {
+            object["metadata"]["annotations"][labels::TERMINATION_TIMESTAMP] = json!(end);
+        }
+        !known
+    };
+    update(cluster, &objects::claim(claim), None, &["metadata"], change).await.map(drop)
 }
 
 /// Writes since when the node has been empty, or takes that off.
