@@ -2,6 +2,7 @@
 
 mod document;
 mod node;
+mod node_document;
 mod plan;
 mod pod;
 
@@ -13,7 +14,7 @@ use clap::Subcommand;
 use document::Document;
 use model::{PodId, Snapshot};
 use observe::Dump;
-use planner::PodExplanation;
+use planner::{NodeExplanation, PodExplanation};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -43,6 +44,9 @@ struct NodeArguments {
     name: String,
     #[command(flatten)]
     source: Source,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
 }
 
 /// Why a pod can or cannot have a node.
@@ -119,7 +123,20 @@ fn of_node(arguments: &NodeArguments) -> anyhow::Result<String> {
     let Some(told) = planner::explain_node(&dump.snapshot, &arguments.name, &options) else {
         bail!("{}: there is no such node among {}", arguments.name, dump.snapshot.nodes.len());
     };
-    Ok(node::render(&dump.snapshot, &told, &Style::of_terminal()))
+    told_of_node(&dump.snapshot, &told, arguments.output)
+}
+
+fn told_of_node(
+    snapshot: &Snapshot,
+    told: &NodeExplanation,
+    output: Output,
+) -> anyhow::Result<String> {
+    let document = || node_document::Document::of(&snapshot.region, told);
+    Ok(match output {
+        Output::Table => node::render(snapshot, told, &Style::of_terminal()),
+        Output::Json => serde_json::to_string_pretty(&document())? + "\n",
+        Output::Yaml => yaml::render(&serde_json::to_value(document())?),
+    })
 }
 
 fn of_plan(shown: &Shown) -> anyhow::Result<String> {

@@ -115,3 +115,26 @@ fn a_plan_is_explained_by_its_shapes_columns_and_rules() {
     assert_eq!(document["columns"][0]["holds"][1], serde_json::json!({"shape": "B", "pods": 1}));
     assert_eq!(document["withoutType"][0]["placesPods"], -2);
 }
+
+#[test]
+fn the_document_of_a_node_says_what_its_table_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/commands/consolidation/cluster.yaml");
+    let catalog = catalog::Catalog::embedded().unwrap();
+    let options = observe::DumpOptions::default();
+    let dump = observe::read_dump(&[file.into()], &catalog, &options).unwrap();
+    let options = planner::Options { steps: 300_000 };
+    let told = planner::explain_node(&dump.snapshot, "ip-10-0-1-1", &options).unwrap();
+    let text = told_of_node(&dump.snapshot, &told, Output::Json).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["version"], "joiner.dev/node/v1");
+    let kept =
+        serde_json::json!({ "kind": "noClaim", "message": "no node claim names its instance" });
+    assert_eq!(value["keptBy"], kept);
+    let alone = &value["alone"];
+    assert_eq!((&alone["movedPods"], &alone["pays"]), (&1.into(), &true.into()));
+    assert_eq!(alone["savesMicroUsdPerHour"], 384_000);
+    let placed = serde_json::json!([{ "pod": "shop/web-1", "node": "ip-10-0-1-2" }]);
+    assert_eq!(alone["placed"], placed);
+    let text = told_of_node(&dump.snapshot, &told, Output::Yaml).unwrap();
+    assert!(text.contains("\nkeptBy:\n  kind: noClaim\n"), "{text}");
+}
