@@ -64,6 +64,9 @@ fn one_spot_node_is_replaced_if_fifteen_types_or_all_others_are_cheaper() {
         let mut world = cluster(types);
         add(&mut world, "n0", "own", SPOT, 1500);
         assert_eq!(gone(&world.plan()), expected, "{cheaper} cheaper, {dearer} dearer");
+        let told = joiner_planner::explain_node(&world.snapshot, "n0", &Default::default());
+        let kept = (expected == 0 && cheaper > 0).then_some(Ineligible::FewOfferings);
+        assert_eq!(told.unwrap().kept_by, kept, "{cheaper} cheaper, {dearer} dearer");
     };
     check(15, 3, 2, 1);
     check(14, 3, 2, 0);

@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::disruption::budgets::Allowance;
-use crate::disruption::consolidation::is_used;
+use crate::disruption::consolidation::{is_used, leaves_choice};
 use crate::disruption::eligibility::Eligibility;
 use crate::disruption::{causes_of, moving, share};
 use crate::leaving::Leaving;
@@ -72,6 +72,7 @@ pub fn explain_node(snapshot: &Snapshot, name: &str, options: &Options) -> Optio
     let planned = planned.find(|told| told.nodes.iter().any(|own| **own == *node.name));
     let claim = view.claim_of_node(node);
     let leaving = Leaving::of(&view);
+    let alone = alone(&view, &leaving, node, options);
     Some(NodeExplanation {
         node: node.name.clone(),
         pool: node.pool().map(str::to_owned),
@@ -80,8 +81,8 @@ pub fn explain_node(snapshot: &Snapshot, name: &str, options: &Options) -> Optio
         begun: claim.and_then(|claim| claim.disruption.clone()),
         planned,
         causes: causes(&view, &leaving, node),
-        kept_by: kept_by(&view, &leaving, node),
-        alone: alone(&view, &leaving, node, options),
+        kept_by: kept_by(&view, &leaving, node).or_else(|| too_narrow(node, &alone)),
+        alone,
     })
 }
 
@@ -112,6 +113,16 @@ fn kept_by<'a>(view: &View<'a>, leaving: &Leaving<'a>, node: &'a Node) -> Option
     let used = is_used(view, node);
     let reason = if used { DisruptionReason::Underutilized } else { DisruptionReason::Empty };
     keeps(view, leaving, node, reason)
+}
+
+/// Whether what would be bought leaves EC2 too little to choose from.
+fn too_narrow(node: &Node, alone: &Removed) -> Option<Ineligible> {
+    let price = node.price?.0;
+    let cost = (price as i64).saturating_sub(alone.saves?).max(0) as u64;
+    let ceiling = price.saturating_sub(alone.toll.0 + 1);
+    let launches = alone.launches.iter().collect::<Vec<_>>();
+    let narrow = alone.pays() && !leaves_choice(&launches, (cost, ceiling), &[node]);
+    narrow.then_some(Ineligible::FewOfferings)
 }
 
 fn alone<'a>(view: &View<'a>, leaving: &Leaving<'a>, node: &'a Node, options: &Options) -> Removed {
