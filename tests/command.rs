@@ -88,6 +88,54 @@ fn exit_codes_of_usage() {
     check(&["validate", "--kubeconfig", "no-such-file"], "", 2, "or files with -f");
 }
 
+/// Bad input of the installer: told with its place and what to do, exit code 2, nothing is asked of AWS or a cluster.
+#[cfg(feature = "live")]
+#[test]
+fn what_an_installation_cannot_mean_is_refused() {
+    check(&["instal"], "", 2, "unrecognized subcommand 'instal'");
+    check(&["install", "--clustr", "qa"], "", 2, "unexpected argument '--clustr'");
+    check(&["manifest"], "", 2, "<FILE>");
+    let folder = std::env::temp_dir().join(format!("joiner-manifests-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let refused = |text: &str, printed: &str| {
+        let file = folder.join("manifest.json");
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        check(&["manifest", file], "", 2, printed);
+        check(&["install", "--yes", "--manifest", file], "", 2, printed);
+    };
+    refused(
+        "global:\n  karpenter: true\n",
+        "manifest.json: is not JSON: expected value at line 1 column 1",
+    );
+    let odd = "{\"global\": {\"environment\": \"qa\",\n\"karpenter\": \"ARM\"}}";
+    refused(
+        odd,
+        "manifest.json:2: global.karpenter: is \"ARM\"; it may be true, false, \"arm\" or null",
+    );
+    refused(
+        "{\"global\": {\"karpenter\": true}}",
+        "manifest.json: global.environment: must be the name of the VPC",
+    );
+    check(&["manifest", "/nowhere/manifest.json"], "", 2, "/nowhere/manifest.json: cannot be read");
+    let write = |name: &str, text: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let arm = write("arm.json", "{\"global\": {\"environment\": \"qa\", \"karpenter\": \"arm\"}}");
+    let off =
+        write("off.json", "{\"global\": {\"environment\": \"qa\", \"karpenter\": \"false\"}}");
+    let other =
+        write("other.json", "{\"global\": {\"environment\": \"prod\", \"karpenter\": true}}");
+    check(&["manifest", &arm, &off], "", 0, "qa: on, with a pool of Arm");
+    check(&["manifest", &off], "", 0, "qa: off");
+    check(&["manifest", &arm, &other], "", 2, "one installation serves one VPC");
+    // Off is no failure, and nothing is done.
+    check(&["install", "--yes", "--manifest", &off], "", 0, "nothing is to be installed");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn exit_codes_of_plan() {
     let sound = documents(&[CLASS, POOL, POD]);

@@ -1,6 +1,7 @@
 //! The cluster of a kubeconfig, read-only.
 
 use super::input::ClusterArguments;
+use ::runtime::standing::STATUS_CONFIG_MAP;
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
@@ -162,6 +163,34 @@ pub(super) fn rotate(
     })
 }
 
+/// What the functions and the webhook leave in the cluster.
+pub(super) struct Left {
+    /// The data of the ConfigMap of settings.
+    pub(super) settings: Value,
+    /// The data of the ConfigMap of last turns.
+    pub(super) status: Value,
+    /// Ready replicas of the webhook.
+    pub(super) webhook_ready: u64,
+    /// The turn that holds the lease; empty if none does.
+    pub(super) lease_holder: String,
+}
+
+/// Reads what functions and webhook leave; what is not there is empty.
+pub(super) fn left(arguments: &ClusterArguments) -> Result<Left> {
+    let settings = Settings::open(arguments)?;
+    let of =
+        |api_version, resource, name: &str| ObjectRef { api_version, resource, ..config_map(name) };
+    let read = |of: ObjectRef| settings.get(&of);
+    let lease = read(of("coordination.k8s.io/v1", "leases", "joiner"))?;
+    let webhook = read(of("apps/v1", "deployments", "joiner-webhook"))?;
+    Ok(Left {
+        settings: settings.read()?,
+        status: read(config_map(STATUS_CONFIG_MAP))?["data"].clone(),
+        webhook_ready: webhook["status"]["readyReplicas"].as_u64().unwrap_or(0),
+        lease_holder: lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned(),
+    })
+}
+
 /// The ConfigMap of settings.
 pub(super) struct Settings {
     runtime: tokio::runtime::Runtime,
@@ -179,8 +208,12 @@ impl Settings {
 
     /// Its data; `Null` if it is not there.
     pub(super) fn read(&self) -> Result<Value> {
-        match self.runtime.block_on(self.cluster().get(&self.of)) {
-            Ok(object) => Ok(object["data"].clone()),
+        Ok(self.get(&self.of)?["data"].clone())
+    }
+
+    fn get(&self, object: &ObjectRef) -> Result<Value> {
+        match self.runtime.block_on(self.cluster().get(object)) {
+            Ok(object) => Ok(object),
             Err(ClusterError::NotFound { .. }) => Ok(Value::Null),
             Err(error) => Err(error).with_context(|| of(&self.connection)),
         }

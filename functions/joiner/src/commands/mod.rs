@@ -22,6 +22,8 @@ mod replay;
 mod rotate;
 mod simulate;
 mod source;
+#[cfg(feature = "live")]
+mod status;
 mod style;
 mod validate;
 
@@ -55,6 +57,8 @@ enum Command {
     #[cfg(feature = "live")]
     Rotate(rotate::Arguments),
     #[cfg(feature = "live")]
+    Status(status::Arguments),
+    #[cfg(feature = "live")]
     Pause(mode::Pause),
     #[cfg(feature = "live")]
     Resume(mode::Resume),
@@ -85,6 +89,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(arguments) => explain::run(arguments),
         #[cfg(feature = "live")]
         Command::Rotate(arguments) => rotate::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Status(arguments) => status::run(arguments),
         #[cfg(feature = "live")]
         Command::Pause(arguments) => mode::pause(arguments),
         #[cfg(feature = "live")]

@@ -1,11 +1,13 @@
 //! A Karpenter that is there: refused, or taken over with its pools, classes and running nodes, none of which is replaced.
 
+use super::namespace::settings;
 use super::{Doing, Progress, Step};
 use crate::change::Change;
 use crate::cluster::adopt::{self, Adoption};
 use crate::cluster::backup::Backup;
 use crate::cluster::crds;
 use crate::cluster::objects::{Named, Objects};
+use crate::cluster::own::is_own;
 use crate::cluster::wait::{Looked, until};
 use crate::options::Mode;
 use crate::problem::Problem;
@@ -18,6 +20,17 @@ pub(super) const BACKUP: &str = "joiner-backup-karpenter";
 /// Its pods end within their grace.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// The kinds of pools.
+pub(super) const POOLS: [(&str, &str); 2] =
+    [("karpenter.sh/v1alpha5", "Provisioner"), ("karpenter.sh/v1", "NodePool")];
+/// Settings of Karpenter's that Joiner knows by the same names.
+const SETTINGS: [&str; 4] = [
+    "aws.defaultInstanceProfile",
+    "aws.isolatedVPC",
+    "aws.reservedENIs",
+    "aws.vmMemoryOverheadPercent",
+];
+
 /// Before anything is changed, whether there is one; and once Joiner is proved, the takeover.
 pub(super) struct Karpenter {
     /// Whether this is the takeover.
@@ -28,6 +41,17 @@ pub(super) struct Karpenter {
 pub(super) async fn is_there(site: &Site) -> Result<bool, Problem> {
     let objects = Objects::new(&site.kube);
     Ok(deployments(&objects).await?.iter().any(|each| each["spec"]["replicas"] != 0))
+}
+
+/// Whether there are pools that the installer did not make.
+pub(super) async fn has_pools(site: &Site) -> Result<bool, Problem> {
+    let objects = Objects::new(&site.kube);
+    for (api_version, kind) in POOLS {
+        if objects.list(api_version, kind, "").await?.iter().any(|pool| !is_own(pool)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Karpenter's Deployments, whatever they are called.
@@ -141,11 +165,31 @@ async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
     for each in &takeover.webhooks {
         objects.delete(&Named::of(each)).await?;
     }
+    take_settings(&objects, &takeover.deployments).await?;
     // Nobody else reads the older versions any more.
     let definitions = crds::look(&objects, true).await?;
     crds::apply(&objects, &definitions, progress).await?;
     // Nothing writes on claims meanwhile: Karpenter is gone, and Joiner only observes until the last step.
     adopt::carry_out(&objects, &adopt::look(&objects).await?, progress).await
+}
+
+/// Settings that change what nodes are made of go on as they were, unless Joiner has its own.
+async fn take_settings(objects: &Objects, deployments: &[Value]) -> Result<(), Problem> {
+    let own = objects.get(&settings()).await?.unwrap_or_default();
+    let mut taken = serde_json::Map::new();
+    for each in deployments {
+        let space = each["metadata"]["namespace"].as_str();
+        let theirs = Named::new("v1", "ConfigMap", space, "karpenter-global-settings");
+        let theirs = objects.get(&theirs).await?.unwrap_or_default();
+        let known = SETTINGS.iter().filter(|name| own["data"][**name].is_null());
+        let known = known.filter_map(|name| Some((*name, theirs["data"][*name].as_str()?)));
+        let told = known.filter(|(_, value)| !value.is_empty());
+        taken.extend(told.map(|(name, value)| (name.to_owned(), json!(value))));
+    }
+    if taken.is_empty() {
+        return Ok(());
+    }
+    objects.patch(&settings(), "", &json!({ "data": taken })).await.map(drop)
 }
 
 /// Waits until no pod of the Deployment is left.

@@ -121,9 +121,14 @@ async fn decide(site: &Site, objects: &Objects, written: &Written) -> Result<Doi
     let Some(live) = objects.get(&of).await? else {
         return Ok(Doings { change: vec![Change::create(name, "")], object: Some(wanted) });
     };
+    let base = applied(&live);
+    if base.is_none() && !is_own(&live) && !site.options.overwrite {
+        // What it lacks it may lack on purpose: an expiry that is added would replace nodes.
+        let detail = "another's, stays as it is; --overwrite makes it the configuration's";
+        return Ok(Doings { change: vec![Change::keep(name, detail)], object: None });
+    }
     // As the API server and the webhook would store it, so that their defaults are nobody's change.
     let stored = as_stored(&wanted, &objects.apply(&without_applied(&wanted), true).await?);
-    let base = applied(&live);
     let merged = merge(base.as_ref(), &without_applied(&live), &stored, site.options.overwrite);
     Ok(told(&name, merged, &live, base.as_ref() != Some(&essence(&stored))))
 }
@@ -212,13 +217,23 @@ async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
     Ok(changes)
 }
 
-/// Whoever only observes leaves the pools of a Karpenter that is there alone.
+/// Beside a Karpenter that works, or after it, its pools are those of the cluster, and no others are made unless a folder says so.
 async fn beside_karpenter(site: &Site) -> Result<Option<Change>, Problem> {
-    let observes = site.options.mode == Mode::Observe && site.options.config.is_none();
-    if !observes || !super::karpenter::is_there(site).await? {
+    let options = &site.options;
+    let asked = options.replace_karpenter || options.mode == Mode::Observe;
+    if !asked || options.config.is_some() {
         return Ok(None);
     }
-    Ok(Some(Change::keep("pools and classes", "Karpenter's are read; none are made beside them")))
+    let told = |detail| Ok(Some(Change::keep("pools and classes", detail)));
+    match options.mode {
+        Mode::Observe if super::karpenter::is_there(site).await? => {
+            told("Karpenter's are read; none are made beside them")
+        }
+        Mode::Act if super::karpenter::has_pools(site).await? => {
+            told("Karpenter's are taken over as they are; none are made beside them")
+        }
+        Mode::Act | Mode::Observe => Ok(None),
+    }
 }
 
 async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
