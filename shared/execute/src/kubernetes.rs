@@ -3,21 +3,26 @@
 use crate::ports::{Cluster, ClusterError, ObjectRef};
 use kube::Client;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// A call that takes longer is given up, well inside a function's time.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// So many calls are on their way at once; more would wait in the API server's queues, and be turned away when those are full.
+const AT_ONCE: usize = 64;
 
 /// The API server.
 #[derive(Clone)]
 pub struct Kubernetes {
     client: Client,
+    permits: Arc<Semaphore>,
 }
 
 impl Kubernetes {
     /// By this client, which knows the server and how to log in.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     async fn call(
@@ -35,6 +40,8 @@ impl Kubernetes {
             .header("accept", "application/json");
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let request = request.body(body).map_err(|error| unknown(error.to_string()))?;
+        // The semaphore is never closed, so that this is always a permit.
+        let _permit = self.permits.acquire().await;
         let answer = tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await;
         match answer {
             Err(_) => Err(unknown(format!("no answer within {} s", DEADLINE.as_secs()))),

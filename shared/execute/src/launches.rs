@@ -12,10 +12,11 @@ use model::{Duration, LaunchRequest, Plan, UnavailableOffering};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// How many claims are written at once.
-const WRITES: usize = 16;
-/// How many calls of CreateFleet run at once: its bucket holds 50 and refills at 5 a second.
-const CALLS: usize = 5;
+/// How many claims of a batch are written at once.
+const WRITES: usize = 64;
+/// How many batches are bought at once: CreateFleet answers after seconds, and its bucket, which holds 50 and refills at 5 a second, is
+/// shared with others.
+const CALLS: usize = 25;
 /// An offering without capacity is left alone for so long (aws, `pkg/cache/cache.go`).
 const UNAVAILABLE_FOR: Duration = Duration(180);
 

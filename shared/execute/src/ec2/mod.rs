@@ -42,6 +42,7 @@ pub struct Ec2Cloud {
     started: Instant,
     memory: Mutex<Memory>,
     making_profile: tokio::sync::Mutex<()>,
+    making_template: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +80,7 @@ impl Ec2Cloud {
             started: Instant::now(),
             memory: Mutex::default(),
             making_profile: tokio::sync::Mutex::default(),
+            making_template: tokio::sync::Mutex::default(),
         }
     }
 

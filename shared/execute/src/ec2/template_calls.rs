@@ -15,14 +15,30 @@ impl Ec2Cloud {
     /// as good as made.
     pub(super) async fn ensure_template(&self, template: &Template) -> Result<(), CloudError> {
         let Some(data) = &template.data else { return Ok(()) };
-        let now = self.now_ms();
-        if let Some(used) = self.memory().templates.get_mut(&template.name) {
-            *used = now;
+        if self.knows_template(&template.name) {
+            return Ok(());
+        }
+        // Of the batches that need it at once, one makes it.
+        let _one = self.making_template.lock().await;
+        if self.knows_template(&template.name) {
             return Ok(());
         }
         self.create_template(template, data).await?;
+        let now = self.now_ms();
         self.memory().templates.insert(template.name.clone(), now);
         Ok(())
+    }
+
+    /// Whether the template is known to be there; it is named by that.
+    fn knows_template(&self, name: &str) -> bool {
+        let now = self.now_ms();
+        match self.memory().templates.get_mut(name) {
+            Some(used) => {
+                *used = now;
+                true
+            }
+            None => false,
+        }
     }
 
     async fn create_template(

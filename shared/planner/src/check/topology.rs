@@ -7,7 +7,7 @@ use super::hosts::Host;
 use model::pod::{PodAffinityTerm, WhenUnsatisfiable};
 use model::{LabelSelector, Labels, Pod, PodId, PodSpec};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Which pods are counted beside those of the selector alone.
@@ -35,6 +35,8 @@ struct Counter<'a, 'h> {
     selects: BTreeMap<(Arc<str>, *const Labels), Vec<Key<'a>>>,
     /// By spec, the hosts that its pods could be on by labels.
     eligible: BTreeMap<*const PodSpec, Vec<bool>>,
+    /// By term, the domains of the hosts that count, each once.
+    domains: BTreeMap<Key<'a>, BTreeSet<&'h String>>,
 }
 
 /// Pods of lesser rank are bound first.
@@ -123,8 +125,9 @@ impl<'a, 'h> Counter<'a, 'h> {
             carriers: BTreeMap::new(),
             selects: BTreeMap::new(),
             eligible: BTreeMap::new(),
+            domains: BTreeMap::new(),
         };
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for pod in hosts.iter().flat_map(|host| &host.planned) {
             if seen.insert((Arc::as_ptr(&pod.spec), &*pod.id.namespace)) {
                 spread_keys(pod).for_each(|(key, _)| counter.know(key, pod));
@@ -156,6 +159,9 @@ impl<'a, 'h> Counter<'a, 'h> {
             let eligible = self.hosts.iter().map(|host| host.selected_by(&pod.spec)).collect();
             self.eligible.entry(Arc::as_ptr(&pod.spec)).or_insert(eligible);
         }
+        let counting = (0..self.hosts.len()).filter(|host| self.counts_there(&key, *host));
+        let domains = counting.filter_map(|host| self.domain(host, key.2)).collect();
+        self.domains.insert(key, domains);
     }
 
     fn domain(&self, host: usize, key: &str) -> Option<&'h String> {
@@ -224,12 +230,10 @@ impl<'a, 'h> Counter<'a, 'h> {
 
     /// The pods in the emptiest domain among the nodes that count.
     fn least(&self, key: &Key<'a>) -> u32 {
-        let counting = (0..self.hosts.len()).filter(|host| self.counts_there(key, *host));
-        counting
-            .filter_map(|host| self.domain(host, key.2))
-            .map(|domain| self.count(key, domain))
-            .min()
-            .unwrap_or(0)
+        let counts = self.selected.get(key);
+        let count = |domain: &String| counts?.get(domain).copied();
+        let domains = self.domains.get(key).into_iter().flatten();
+        domains.map(|domain| count(domain).unwrap_or(0)).min().unwrap_or(0)
     }
 
     fn refuses_affinity(&self, pod: &'a Pod, host: usize, selecting: &[Key<'a>]) -> Option<String> {

@@ -2,8 +2,9 @@
 
 use super::Lifecycle;
 use crate::view::View;
+use model::resources::NODES;
 use model::step::DeleteReason;
-use model::{Instance, LaunchRequest, NodeClaim, Step, labels};
+use model::{Instance, LaunchRequest, NodeClaim, Resources, Step, labels};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,6 +59,22 @@ fn adopt(claim: &NodeClaim, instance: &Instance) -> Step {
     Step::Adopt { claim: claim.name.clone(), instance: instance.id.clone() }
 }
 
+/// Whether the pool has more claims than it may: two turns wrote theirs at once. What was not surely bought is given up then.
+fn exceeds_limits(view: &View<'_>, left: &[&NodeClaim]) -> bool {
+    let Some(pool) = left.first().and_then(|claim| view.pools.get(claim.pool.as_str())) else {
+        return false;
+    };
+    if pool.limits.is_empty() {
+        return false;
+    }
+    let mut used = Resources::new();
+    for claim in view.snapshot.node_claims.iter().filter(|claim| claim.pool == pool.name) {
+        used.add(&claim.capacity);
+        used.add(&Resources::new().with(NODES, 1));
+    }
+    pool.limits.iter().any(|(name, limit)| used.get(name.as_str()) > limit)
+}
+
 /// All claims of a batch are written before its call. So a batch that is not whole was never bought, or has lost claims since:
 /// repeating its call would buy more than there are claims.
 fn buy_or_give_up(
@@ -69,7 +86,7 @@ fn buy_or_give_up(
 ) {
     let whole = claims.len() == request.size as usize && claims.iter().all(|claim| !claim.deleting);
     let late = left.iter().any(|claim| view.age_s(claim) >= LAUNCH_TIMEOUT_S);
-    if whole && !late {
+    if whole && !late && !exceeds_limits(view, left) {
         let claims = left.iter().map(|claim| claim.name.clone()).collect::<Vec<Arc<str>>>();
         found.steps.push(Step::Launch { batch: request.batch.clone(), claims });
         return found.wake_after(view.snapshot, LOOK_AGAIN_S);

@@ -4,11 +4,12 @@ use super::ec2::{self, Bootstrap};
 use super::event::{ClaimId, InstanceId, Message};
 use super::nodes::labels_of;
 use super::turn::{Batch, Call, Turn};
+use super::work::Work;
 use super::world::{ClaimRecord, World};
 use model::claim::Progress;
 use model::{
-    Alternative, Duration, InstanceType, Launch, LaunchRequest, NodeClaim, Step,
-    UnavailableOffering, labels,
+    Alternative, CapacityType, Duration, InstanceType, Launch, LaunchRequest, NodeClaim, Step,
+    Timestamp, UnavailableOffering, labels,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,18 +21,17 @@ const UNAVAILABLE_FOR: Duration = Duration(180);
 pub(super) type Done = Result<(), &'static str>;
 
 impl World {
-    /// The calls of one step. Steps of one object stand beside each other; their run ends at the first failure.
-    pub(super) fn order_step(&mut self, turn: &mut Turn, run: usize, step: Step) {
-        match &step {
-            Step::Terminate { .. } => {}
-            Step::Launch { batch: _, claims } => self.order_relaunch(turn, &claims.clone()),
+    /// The calls of one step.
+    pub(super) fn order_step(&mut self, turn: &mut Turn, step: &Step) -> Work {
+        let first = Call::Step(step.clone());
+        match step {
+            Step::Terminate { .. } => Work::none(),
+            Step::Launch { batch: _, claims } => self.order_relaunch(turn, claims),
             Step::Register { claim, node } => {
-                let told = Call::RegisterClaim(run, claim.clone(), node.clone());
-                turn.calls.extend([Call::Step(run, step), told]);
+                Work::run([first, Call::RegisterClaim(claim.clone(), node.clone())])
             }
             Step::Initialize { claim, .. } => {
-                let told = Call::InitializeClaim(run, claim.clone());
-                turn.calls.extend([Call::Step(run, step), told]);
+                Work::run([first, Call::InitializeClaim(claim.clone())])
             }
             Step::Adopt { .. }
             | Step::Delete { .. }
@@ -44,44 +44,48 @@ impl World {
             | Step::ReleaseNode { .. }
             | Step::ReleaseClaim { .. }
             | Step::DeleteNode { .. }
-            | Step::MarkEmpty { .. } => turn.calls.push_back(Call::Step(run, step)),
+            | Step::MarkEmpty { .. } => Work::Call(first),
         }
     }
 
     /// A batch's call is sent again for those of its claims that have no instance, as they are read just before.
-    fn order_relaunch(&mut self, turn: &mut Turn, names: &[Arc<str>]) {
+    fn order_relaunch(&mut self, turn: &mut Turn, names: &[Arc<str>]) -> Work {
         let known = names.iter().find_map(|name| {
             let claim = self.api.see_claim(*self.claim_ids.get(name)?)?;
             Some((claim.launch.clone()?, claim.pool.clone()))
         });
-        let Some((request, pool)) = known else { return };
+        let Some((request, pool)) = known else { return Work::none() };
         let claims = names.iter().map(|name| (name.clone(), None)).collect::<Vec<_>>();
         let number = turn.batches.len();
-        turn.calls.extend((0..claims.len()).map(|at| Call::ReadClaim(number, at)));
-        turn.calls.push_back(Call::Fleet(number));
+        let reads = (0..claims.len()).map(|at| Work::Call(Call::ReadClaim(number, at)));
+        let reads = Work::at_once(self.setup.pace.steps, reads);
         turn.batches.push(Batch { request, pool, claims, failed: false });
+        Work::sequence([reads, Work::Call(Call::Fleet(number))])
     }
 
     /// Launches that the same offerings serve are one batch, which is bought once all of its claims are written
     /// (`execute/src/batches.rs`).
-    pub(super) fn order_launches(&mut self, turn: &mut Turn, launches: Vec<Launch>) {
+    pub(super) fn order_launches(&mut self, turn: &mut Turn, launches: Vec<Launch>) -> Work {
         let mut groups: BTreeMap<_, Vec<Launch>> = BTreeMap::new();
         for launch in launches {
             let offerings = offerings(&launch);
             let key = (launch.node_pool.clone(), offerings, launch.labels.clone());
             groups.entry(key).or_default().push(launch);
         }
+        let (pace, mut all) = (self.setup.pace, Vec::new());
         for (part, ((pool, offerings, _), group)) in groups.into_iter().enumerate() {
             let number = turn.batches.len();
             let id = format!("{}-t{}-{part}", self.setup.seed, turn.id.0);
             let Some(batch) = self.batch(&id, &pool, &offerings, &group) else { continue };
-            turn.calls.extend((0..group.len()).map(|at| Call::WriteClaim(number, at)));
-            turn.calls.push_back(Call::Fleet(number));
+            let writes = (0..group.len()).map(|at| Work::Call(Call::WriteClaim(number, at)));
+            let writes = Work::at_once(pace.writes, writes);
+            all.push(Work::sequence([writes, Work::Call(Call::Fleet(number))]));
             turn.batches.push(batch);
             for (at, launch) in group.into_iter().enumerate() {
                 turn.planned.insert((number, at), launch);
             }
         }
+        Work::at_once(pace.fleets, all)
     }
 
     fn batch(
@@ -121,9 +125,9 @@ impl World {
             Call::ReadFirst => self.read_first(turn),
             Call::Observe => self.observe(turn),
             Call::Terminate(ids) => self.terminate(turn, ids),
-            Call::Step(_, step) => return self.take_step(turn, step),
-            Call::RegisterClaim(_, claim, node) => return self.register_claim(claim, node),
-            Call::InitializeClaim(_, claim) => return self.initialize_claim(claim),
+            Call::Step(step) => return self.take_step(turn, step),
+            Call::RegisterClaim(claim, node) => return self.register_claim(claim, node),
+            Call::InitializeClaim(claim) => return self.initialize_claim(claim),
             Call::ReadClaim(batch, at) => return self.read_claim(turn, *batch, *at),
             Call::WriteClaim(batch, at) => self.write_claim(turn, *batch, *at),
             Call::Fleet(batch) => self.buy(turn, *batch),
@@ -139,6 +143,7 @@ impl World {
                 }
             }
             Call::GiveUpFinalizer(claim) => self.release_claim(claim),
+            Call::Tell => {}
             Call::Remember => self.unavailable.append(&mut turn.unavailable),
             Call::FollowUp => self.follow_up(turn),
             Call::Release => return self.release_lease(turn),
@@ -146,10 +151,11 @@ impl World {
         Ok(())
     }
 
-    /// on-interruption marks its own claims and cordons their nodes at once, without the lease, and then takes a turn.
+    /// on-interruption marks its own claims, cordons their nodes and remembers what was taken back, all at once and without the lease,
+    /// and then takes a turn (`runtime/src/heed.rs`, `execute/src/interruptions.rs`).
     fn find_own(&mut self, turn: &mut Turn) {
-        let mut own = false;
-        for (run, message) in turn.messages.clone().into_iter().enumerate() {
+        let (mut own, mut marks) = (false, Vec::new());
+        for message in turn.messages.clone() {
             let (Message::SpotWarning(id) | Message::StateChange(id)) = message else { continue };
             let Some(claim) = self.claim_of(id) else { continue };
             let Some(known) = self.api.see_claim(claim).filter(|claim| claim.launch.is_some())
@@ -158,19 +164,26 @@ impl World {
             };
             own = true;
             let (name, node) = (known.name.clone(), known.node_name.clone());
-            let interruption = self.warning_of(id);
-            let warned = matches!(message, Message::SpotWarning(_));
-            if let Some(interruption) =
-                interruption.filter(|_| warned && known.interruption.is_none())
-            {
-                let mark = Step::MarkInterrupted { claim: name, interruption };
-                turn.calls.push_back(Call::Step(run, mark));
-                let cordon = |node| Call::Step(run + 10_000, Step::Cordon { node });
-                turn.calls.extend(node.map(cordon));
+            let told = self.warning_of(id).filter(|_| matches!(message, Message::SpotWarning(_)));
+            let Some(told) = told else { continue };
+            let outweighs = told.outweighs(known.interruption.as_ref());
+            let now = self.now.timestamp().plus(Duration(turn.skew_s));
+            turn.unavailable.extend(taken_back(known, now));
+            if outweighs {
+                let mark = Step::MarkInterrupted { claim: name, interruption: told };
+                let cordon = node.map(|node| Step::Cordon { node });
+                let both =
+                    [mark].into_iter().chain(cordon).map(|step| Work::Call(Call::Step(step)));
+                marks.push(Work::sequence([Work::at_once(2, both), Work::Call(Call::Tell)]));
             }
         }
         if own {
-            turn.calls.extend([Call::AskLease, Call::ReadFirst, Call::Observe]);
+            turn.unavailable.dedup();
+            let marks = Work::at_once(self.setup.pace.marks, marks);
+            let remember = (!turn.unavailable.is_empty()).then_some(Work::Call(Call::Remember));
+            let heed = Work::at_once(2, [marks].into_iter().chain(remember));
+            let rest = Turn::under_lease().map(Work::Call);
+            turn.follows = Some(Work::sequence([heed].into_iter().chain(rest)));
         }
     }
 
@@ -319,23 +332,28 @@ impl World {
         answer.bought.sort();
         waiting.sort();
         turn.launched |= !answer.bought.is_empty();
-        let mut calls = Vec::new();
+        let (mut assigns, mut rest) = (Vec::new(), Vec::new());
         let mut bought = answer.bought.into_iter();
         for (claim, version) in waiting {
             match bought.next() {
                 Some(instance) => {
                     let version = version.unwrap_or_default();
-                    calls.push(Call::AssignLabels(claim.clone(), instance, version));
-                    calls.push(Call::AssignStatus(claim, instance, version + 1));
+                    let labels = Call::AssignLabels(claim.clone(), instance, version);
+                    let status = Call::AssignStatus(claim, instance, version + 1);
+                    assigns.push(Work::run([labels, status]));
                 }
                 None if answer.refused.is_empty() => turn.look_again = true,
                 None => {
                     turn.look_again = true;
-                    calls.extend([Call::GiveUp(claim.clone()), Call::GiveUpFinalizer(claim)]);
+                    rest.push(Work::run([
+                        Call::GiveUp(claim.clone()),
+                        Call::GiveUpFinalizer(claim),
+                    ]));
                 }
             }
         }
-        calls.into_iter().rev().for_each(|call| turn.calls.push_front(call));
+        let assigns = Work::at_once(self.setup.pace.writes, assigns);
+        turn.follows = Some(Work::sequence([assigns].into_iter().chain(rest)));
     }
 
     fn note_unavailable(&mut self, turn: &mut Turn, refused: &[Alternative]) {
@@ -347,6 +365,18 @@ impl World {
             code: "InsufficientInstanceCapacity".to_owned(),
         }));
     }
+}
+
+/// The spot offering that has no more capacity, as its instance is taken back.
+fn taken_back(claim: &NodeClaim, now: Timestamp) -> Option<UnavailableOffering> {
+    let spot = claim.capacity_type == Some(CapacityType::Spot);
+    Some(UnavailableOffering {
+        instance_type: claim.instance_type.clone().filter(|_| spot)?,
+        zone: claim.zone.clone()?,
+        capacity_type: CapacityType::Spot,
+        until: now.plus(UNAVAILABLE_FOR),
+        code: "SpotInterruption".to_owned(),
+    })
 }
 
 /// The offerings of the planned capacity type, in one order.

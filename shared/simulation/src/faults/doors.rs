@@ -6,8 +6,6 @@ use super::world::World;
 use crate::SimTime;
 use std::collections::BTreeMap;
 
-/// A queue hands on what came within a second, as one batch.
-const WINDOW_MS: i64 = 1_000;
 /// The webhook waits for quiet this long, and at most so long (design: idle 1 s, at most 10 s).
 const IDLE_MS: i64 = 1_000;
 const LONGEST_MS: i64 = 10_000;
@@ -70,7 +68,8 @@ impl World {
         let waiting = self.inbox.waiting.entry(message.door()).or_default();
         waiting.push(message);
         if waiting.len() == 1 {
-            let window_ms = self.random.between(0, WINDOW_MS);
+            let (least, most) = self.setup.pace.window;
+            let window_ms = self.random.between(least, most);
             self.after_ms(window_ms, Event::Invoked(message.door()));
         }
     }
@@ -83,11 +82,10 @@ impl World {
         self.turns_begun += 1;
         let id = TurnId(self.turns_begun);
         let skew_s = self.random.between(-self.odds.skew_s, self.odds.skew_s);
-        let mut turn = Turn::new(id, door, messages, skew_s);
+        let turn = Turn::new(id, door, messages, skew_s);
         self.log.say(self.now, || format!("turn {} begins: {:?}", id.0, turn.messages));
-        self.plan_first_calls(&mut turn);
         self.turns.insert(id, turn);
-        self.next_call(id);
+        self.send_calls(id);
     }
 
     /// The function failed: the queue gives its messages again.

@@ -14,11 +14,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A spot instance is taken so long after its warning, in milliseconds.
-const WARNING_MS: i64 = 120_000;
+pub(super) const WARNING_MS: i64 = 120_000;
 /// An instance shuts down within so many milliseconds.
 const SHUTDOWN_MS: (i64, i64) = (3_000, 20_000);
 /// A kubelet registers after this, in milliseconds from the request (aws/karpenter-provider-aws PR 3827: 28 s).
 const REGISTER_MS: (i64, i64) = (26_000, 30_000);
+
+/// Calls of CreateFleet that EC2 takes at once, and more of them a second (EC2 API Reference, "Request throttling").
+const FLEET_CALLS: i64 = 50;
+const FLEET_CALLS_PER_S: i64 = 5;
 
 /// An instance, from its purchase on.
 #[derive(Clone, Debug)]
@@ -64,6 +68,8 @@ pub(super) struct Ec2 {
     pub(super) bought: BTreeMap<String, (u32, u32)>,
     /// Instances that live, by number: what is gone is not looked at again.
     pub(super) live: Vec<InstanceId>,
+    /// Calls of CreateFleet that were made lately, in thousandths, as of then.
+    fleet_calls: (i64, SimTime),
 }
 
 /// The number in an instance's id.
@@ -79,6 +85,15 @@ impl World {
 
     pub(super) fn types(&self) -> Arc<Vec<InstanceType>> {
         self.setup.cluster.instance_types.get(TYPES).cloned().unwrap_or_default()
+    }
+
+    /// Whether EC2 takes another call of CreateFleet now.
+    pub(super) fn take_fleet_token(&mut self) -> bool {
+        let (made, at) = self.ec2.fleet_calls;
+        let left = (made - FLEET_CALLS_PER_S * self.now.since_ms(at)).max(0);
+        let takes = left + 1_000 <= FLEET_CALLS * 1_000;
+        self.ec2.fleet_calls = (if takes { left + 1_000 } else { left }, self.now);
+        takes
     }
 
     /// CreateFleet: the same token gets the same answer.
@@ -258,6 +273,7 @@ impl World {
         let interruption = Interruption { kind: InterruptionKind::SpotWarning, at, deadline };
         let seen_at = self.seen_at();
         self.ec2.instances[id.0].warned = Some((seen_at, interruption));
+        self.note_warning(id);
         self.after_ms(WARNING_MS, Event::Taken(id));
         if !self.happens(self.odds.warning_lost) {
             self.send(800, Message::SpotWarning(id));
@@ -273,6 +289,7 @@ impl World {
     pub(super) fn take_instance(&mut self, id: InstanceId) {
         let line = self.instance(id).map(|record| format!("EC2 takes {}", record.instance.id));
         self.log.say(self.now, || line.unwrap_or_default());
+        self.note_taken(id);
         self.terminate_instance(id);
     }
 

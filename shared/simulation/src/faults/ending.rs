@@ -2,7 +2,7 @@
 
 use super::invariants::Rule;
 use super::world::World;
-use model::{Snapshot, labels};
+use model::{DisruptionReason, Snapshot, labels};
 use std::collections::BTreeSet;
 
 /// Nodes expire and are replaced without end: only what is still wrong after so many looks, a minute apart, stays wrong.
@@ -16,8 +16,8 @@ impl World {
             let left = self.left_over().into_iter().collect::<BTreeSet<_>>();
             let still =
                 stuck.map_or(left.clone(), |stuck| stuck.intersection(&left).cloned().collect());
-            if still.is_empty() {
-                return;
+            if still.is_empty() && self.end_cost().is_some() {
+                return self.tell_nodes();
             }
             stuck = Some(still);
             self.setup.end = self.setup.end.plus_ms(60_000);
@@ -39,8 +39,13 @@ impl World {
             let pods = pods.map(|pod| format!("{} {:?}", pod.id, pod.phase)).collect::<Vec<_>>();
             let taints = node.taints.iter().map(ToString::to_string).collect::<Vec<_>>();
             let zone = node.label(labels::ZONE).unwrap_or_default();
-            lines.push(format!("{} {zone} {taints:?} {pods:?}", node.name));
+            let what = node.label(labels::INSTANCE_TYPE).unwrap_or_default();
+            let way = node.capacity_type();
+            lines.push(format!("{} {what} {way} {zone} {taints:?} {pods:?}", node.name));
         }
+        lines.extend(
+            snapshot.node_pools.iter().map(|pool| format!("{} {:?}", pool.name, pool.disruption)),
+        );
         let waiting = snapshot.pods.iter().filter(|pod| pod.node_name.is_none());
         lines.extend(waiting.map(|pod| format!("{pod:?}")));
         lines.into_iter().for_each(|line| self.log.say(self.now, || line));
@@ -61,6 +66,19 @@ impl World {
             let what = format!("{} would still be launched for {:?}", launch.name, launch.pods);
             left.push((Rule::EverythingPlaced, what));
         }
+        // What expires is replaced without end; all else comes to rest.
+        let restless =
+            plan.disruptions.iter().map(|each| each.reason).filter(|reason| match reason {
+                DisruptionReason::Expired
+                | DisruptionReason::Interrupted
+                | DisruptionReason::Unhealthy => false,
+                DisruptionReason::Drifted
+                | DisruptionReason::Empty
+                | DisruptionReason::Underutilized => true,
+            });
+        left.extend(
+            restless.map(|reason| (Rule::Settles, format!("nodes still go as {reason:?}"))),
+        );
         let told = plan.unschedulable.iter().map(|each| &each.pod).collect::<BTreeSet<_>>();
         for pod in &snapshot.pods {
             let waits = pod.node_name.is_none() && !told.contains(&pod.id);

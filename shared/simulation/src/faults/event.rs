@@ -1,5 +1,6 @@
 //! What happens in the world, and what reaches Joiner of it.
 
+use super::work::SentId;
 use crate::kube_scheduler::{NodeId, PodKey};
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ pub(super) enum Event {
     /// The window of pending pods of this number closes.
     WindowCloses(u64),
     /// A call of the turn comes to its end.
-    CallEnds(TurnId),
+    CallEnds(TurnId, SentId),
     /// People or AWS do something.
     Mishap(Mishap),
     /// A minute has passed.

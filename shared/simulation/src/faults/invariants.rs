@@ -47,6 +47,10 @@ pub enum Rule {
     EverythingPlaced,
     /// At the end nothing is left over.
     NothingLeaks,
+    /// At the end planning again disrupts nothing more.
+    Settles,
+    /// No pod is evicted from a node that AWS takes before its place was asked for, unless there is no time left.
+    ReplacedFirst,
 }
 
 /// An invariant broken: which, when, and by what.
@@ -265,6 +269,16 @@ impl World {
             self.claim_under(pod, uid).is_some_and(|claim| claim.interruption.is_some());
         if protected && !interrupted {
             self.violate(Rule::DoNotDisrupt, format!("{pod} is evicted"));
+        }
+        if let Some(key) = self.pod_keys.get(pod)
+            && let Some(watched) = self.watch.pods.get(key)
+            && watched.asked_at.is_none()
+            && self.now < watched.latest()
+        {
+            self.violate(
+                Rule::ReplacedFirst,
+                format!("{pod} is evicted before its place was asked for"),
+            );
         }
     }
 

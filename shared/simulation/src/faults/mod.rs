@@ -6,6 +6,7 @@
 
 mod carry_out;
 mod controllers;
+mod cost;
 mod doors;
 mod ec2;
 mod ending;
@@ -15,17 +16,24 @@ mod log;
 mod mishaps;
 mod nodes;
 mod odds;
+mod order;
+mod pace;
 mod scheduling;
 mod setup;
 mod snapshot;
 mod steps;
+mod storm;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod watch;
+mod work;
 mod workloads;
 mod world;
 
+pub use cost::EndCost;
 pub use invariants::{Rule, Violation};
+pub use storm::{Storm, StormOutcome, StormPace};
 
 use log::Log;
 use setup::Setup;
@@ -45,6 +53,8 @@ pub struct Outcome {
     pub turns: usize,
     /// How many instances were bought.
     pub instances: usize,
+    /// What the nodes cost at the end, unless something was still on its way.
+    pub cost: Option<EndCost>,
     /// What happened, if that was asked for.
     pub log: Vec<String>,
 }
@@ -56,6 +66,7 @@ pub fn run(seed: u64, log: bool) -> Outcome {
     world.check_end();
     Outcome {
         seed,
+        cost: world.end_cost(),
         violations: world.violations,
         turns: world.turns_begun,
         instances: world.ec2.instances.len(),

@@ -2,6 +2,7 @@
 
 use super::event::Mishap;
 use super::odds::Odds;
+use super::pace::Pace;
 use super::workloads;
 use crate::{Random, SimTime};
 use model::pool::{ApiVersion, Budget, ConsolidationPolicy, Disruption};
@@ -70,6 +71,7 @@ pub(super) struct Setup {
     /// From then on nothing goes wrong.
     pub(super) calm_at: SimTime,
     pub(super) end: SimTime,
+    pub(super) pace: Pace,
     /// The planner's effort.
     pub(super) options: planner::Options,
 }
@@ -100,6 +102,7 @@ impl Setup {
             upstream_node: random.below(3) == 0,
             calm_at,
             end: calm_at.plus_ms(settle_s * 1000),
+            pace: Pace::default(),
             options: planner::Options { steps: 200_000 },
         }
     }

@@ -5,6 +5,7 @@ use super::ec2;
 use super::event::{ClaimId, InstanceId, Message};
 use super::nodes::labels_of;
 use super::turn::{Call, Turn};
+use super::work::Work;
 use super::world::World;
 use crate::kube_scheduler::NodeId;
 use model::taints::{Effect, Taint};
@@ -57,6 +58,8 @@ impl World {
                 let id = self.node_id(node)?;
                 self.cordon(id, false);
             }
+            // What cannot be cordoned keeps its pods: their successors might come back to it.
+            Step::Evict { node, .. } if turn.open.contains(node) => {}
             Step::Evict { pod, uid, .. } => return self.evict(pod, uid),
             Step::ForceDelete { pod, uid, grace_s } => self.force_delete(pod, uid, *grace_s),
             Step::ReleaseNode { node } => {
@@ -82,8 +85,9 @@ impl World {
         let record = self.claims.get(&id).ok_or("the claim is not there")?;
         if record.instance.is_none() {
             let version = record.version;
-            turn.calls.push_front(Call::AssignStatus(claim.clone(), instance, version + 1));
-            turn.calls.push_front(Call::AssignLabels(claim.clone(), instance, version));
+            let labels = Call::AssignLabels(claim.clone(), instance, version);
+            let status = Call::AssignStatus(claim.clone(), instance, version + 1);
+            turn.follows = Some(Work::run([labels, status]));
         }
         Ok(())
     }
@@ -242,6 +246,7 @@ impl World {
         if running && forbids {
             return Err("a disruption budget forbids it now");
         }
+        self.note_eviction(key);
         self.delete_pod(key, None);
         Ok(())
     }
@@ -249,6 +254,7 @@ impl World {
     fn force_delete(&mut self, pod: &PodId, uid: &str, grace_s: i64) {
         let Some(key) = self.pod_keys.get(pod).copied() else { return };
         if self.api.see_pod(key).is_some_and(|object| object.uid == uid) {
+            self.note_eviction(key);
             self.delete_pod(key, Some(grace_s));
         }
     }

@@ -6,13 +6,33 @@ const SEEDS: u64 = 2000;
 
 #[test]
 fn no_seed_breaks_an_invariant() {
-    let mut broken = Vec::new();
+    let (mut broken, mut cost, mut bound) = (Vec::new(), 0, 0);
     run_many(0..=SEEDS - 1, &mut |outcome| {
+        let end = outcome.cost.unwrap_or_default();
+        (cost, bound) = (cost + end.cost.0, bound + end.bound.0);
         broken.extend(outcome.violations.iter().map(|violation| {
             format!("joiner simulate --faults --seed {}: {violation}", outcome.seed)
         }));
     });
     assert!(broken.is_empty(), "{} violations:\n{}", broken.len(), broken.join("\n"));
+    // A single small cluster may be far from its bound, which knows neither zones nor budgets of one node.
+    assert!(bound > 0 && cost * 10 <= bound * 11, "{cost} against a bound of {bound}");
+}
+
+#[test]
+fn a_storm_is_one_plan_and_every_pod_has_a_new_node_asked_for_within_five_seconds() {
+    let pace = StormPace::default();
+    let storm = Storm { pods: 1_000, percent: 30, within_s: 0, seed: 1, pace };
+    let outcome = storm.run(false).unwrap();
+    assert_eq!(outcome.violations, []);
+    assert!(outcome.warned * 10 >= outcome.nodes * 2 && outcome.pods >= 100);
+    assert_eq!((outcome.never_asked, outcome.plans_ms.len()), (0, 1));
+    assert!(outcome.asked_ms.iter().all(|after| *after <= 5_000), "{:?}", outcome.asked_ms.last());
+    assert_eq!((outcome.evicted_early, outcome.lost), (0, 0));
+    // One call at a time cannot do it, so the test would see it.
+    let slow = StormPace { marks: 1, ..pace };
+    let outcome = Storm { pace: slow, ..storm }.run(false).unwrap();
+    assert!(outcome.asked_ms.iter().any(|after| *after > 5_000));
 }
 
 #[test]
@@ -48,4 +68,9 @@ fn nodes_of_someone_else_that_are_touched_are_noticed() {
 #[test]
 fn budgets_that_are_passed_are_noticed() {
     check(Rule::NodeBudgets, |world| world.no_budgets = true);
+}
+
+#[test]
+fn pods_that_go_before_their_place_was_asked_for_are_noticed() {
+    check(Rule::ReplacedFirst, |world| world.watch.forgets = true);
 }

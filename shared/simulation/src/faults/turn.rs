@@ -1,12 +1,13 @@
-//! Turns as the runtime takes them (`runtime/src/installation.rs`, `runtime/src/turn.rs`): lease, observe, plan, carry out, follow up,
-//! one external call after the other. A function may be killed between any two.
+//! Functions at work (`runtime/src/installation.rs`, `runtime/src/turn.rs`): external calls, some of them at once. A function may be
+//! killed at any of them; what is on its way then may or may not have its effect.
 
 use super::event::{Door, Event, InstanceId, Message, TurnId};
-use super::invariants::Rule;
+use super::pace::round_trips;
+use super::work::{SentId, Work};
 use super::world::World;
 use crate::SimTime;
-use model::{Launch, LaunchRequest, NodeClaim, Plan, Step, Timestamp, UnavailableOffering};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use model::{Launch, LaunchRequest, NodeClaim, Step, Timestamp, UnavailableOffering};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How long a lease lasts unless it is renewed (`runtime/src/lease.rs`).
@@ -25,10 +26,10 @@ pub(super) struct Lease {
     wake_at: Option<i64>,
 }
 
-/// One external call.
+/// One external call, or a few of one object, one after the other.
 #[derive(Clone, Debug)]
 pub(super) enum Call {
-    /// on-interruption reads claims and nodes, to know its own.
+    /// on-interruption reads claims, to know its own.
     FindOwn,
     /// The lease is asked for.
     AskLease,
@@ -38,12 +39,12 @@ pub(super) enum Call {
     Observe,
     /// TerminateInstances.
     Terminate(Vec<String>),
-    /// A step that is one call; those of one run stop at the first that fails.
-    Step(usize, Step),
+    /// A step, or the first half of one.
+    Step(Step),
     /// The second half of Register: the claim is told.
-    RegisterClaim(usize, Arc<str>, Arc<str>),
+    RegisterClaim(Arc<str>, Arc<str>),
     /// The second half of Initialize: the claim is told.
-    InitializeClaim(usize, Arc<str>),
+    InitializeClaim(Arc<str>),
     /// A claim of a batch is read before its call is sent again.
     ReadClaim(usize, usize),
     /// A claim of a batch is written.
@@ -58,6 +59,8 @@ pub(super) enum Call {
     GiveUp(Arc<str>),
     /// And its finalizer taken off.
     GiveUpFinalizer(Arc<str>),
+    /// People are told by an event.
+    Tell,
     /// Offerings without capacity are written to their ConfigMap.
     Remember,
     /// A follow-up message is sent.
@@ -80,9 +83,16 @@ pub(super) struct Batch {
 /// A function at work.
 pub(super) struct Turn {
     pub(super) id: TurnId,
-    door: Door,
+    pub(super) door: Door,
     pub(super) messages: Vec<Message>,
-    pub(super) calls: VecDeque<Call>,
+    work: Work,
+    /// Calls on their way; true if EC2 turns them away.
+    sent: BTreeMap<SentId, (Call, bool)>,
+    next: SentId,
+    /// From when on each of the function's ways to the API server is free.
+    api_free: Vec<SimTime>,
+    /// What follows from the call that has just had its effect.
+    pub(super) follows: Option<Work>,
     /// How far the function's clock is ahead, in seconds.
     pub(super) skew_s: i64,
     /// The moment of its snapshot.
@@ -90,7 +100,9 @@ pub(super) struct Turn {
     holds: bool,
     /// It has lost its lease and finds out by the next call.
     stale: bool,
-    first_read: Option<(Vec<NodeClaim>, Vec<model::Node>)>,
+    /// It stands still until then.
+    frozen_until: SimTime,
+    pub(super) first_read: Option<(Vec<NodeClaim>, Vec<model::Node>)>,
     /// Instances that claims named when they were read.
     pub(super) known_instances: BTreeSet<InstanceId>,
     pub(super) batches: Vec<Batch>,
@@ -98,35 +110,64 @@ pub(super) struct Turn {
     pub(super) planned: BTreeMap<(usize, usize), Launch>,
     /// How many set-up nodes each pool had in its snapshot.
     pub(super) nodes_of_pool: BTreeMap<String, usize>,
+    /// Nodes that could not be cordoned: no pod is evicted from them.
+    pub(super) open: BTreeSet<Arc<str>>,
     pub(super) unavailable: Vec<UnavailableOffering>,
     pub(super) look_again: bool,
     pub(super) launched: bool,
-    wake_at: Option<Timestamp>,
-    pub(super) failed: bool,
+    pub(super) wake_at: Option<Timestamp>,
+    failed: bool,
 }
 
 impl Turn {
     pub(super) fn new(id: TurnId, door: Door, messages: Vec<Message>, skew_s: i64) -> Self {
+        let calls = match door {
+            Door::Interruption => vec![Call::FindOwn],
+            Door::PendingPods | Door::Schedule => Self::under_lease().to_vec(),
+        };
         Self {
             id,
             door,
             messages,
-            calls: VecDeque::new(),
+            work: Work::sequence(calls.into_iter().map(Work::Call)),
+            sent: BTreeMap::new(),
+            next: 0,
+            api_free: Vec::new(),
+            follows: None,
             skew_s,
             now: Timestamp(0),
             holds: false,
             stale: false,
+            frozen_until: SimTime::default(),
             first_read: None,
             known_instances: BTreeSet::new(),
             batches: Vec::new(),
             planned: BTreeMap::new(),
             nodes_of_pool: BTreeMap::new(),
+            open: BTreeSet::new(),
             unavailable: Vec::new(),
             look_again: false,
             launched: false,
             wake_at: None,
             failed: false,
         }
+    }
+
+    /// When a call is made that is wanted now: only so many of the API server are on their way at once.
+    fn begins(&mut self, now: SimTime, most: usize, call: &Call, lasts_ms: i64) -> SimTime {
+        if round_trips(call) == 0 {
+            return now;
+        }
+        self.api_free.resize(most, SimTime::default());
+        let Some(free) = self.api_free.iter_mut().min() else { return now };
+        let begins = now.max(*free);
+        *free = begins.plus_ms(lasts_ms);
+        begins
+    }
+
+    /// What every turn begins with.
+    pub(super) fn under_lease() -> [Call; 3] {
+        [Call::AskLease, Call::ReadFirst, Call::Observe]
     }
 }
 
@@ -141,50 +182,42 @@ enum Fate {
 }
 
 impl World {
-    pub(super) fn plan_first_calls(&mut self, turn: &mut Turn) {
-        if turn.door == Door::Interruption {
-            turn.calls.push_back(Call::FindOwn);
-        } else {
-            turn.calls.extend([Call::AskLease, Call::ReadFirst, Call::Observe]);
+    /// The calls that the function makes now are sent; without any, and none on their way, it is over.
+    pub(super) fn send_calls(&mut self, id: TurnId) {
+        let Some(turn) = self.turns.get_mut(&id) else { return };
+        let mut next = turn.next;
+        let calls = turn.work.send(&mut next);
+        turn.next = next;
+        if calls.is_empty() && turn.sent.is_empty() {
+            return self.end_turn(id);
+        }
+        for (sent, call) in calls {
+            self.send_call(id, sent, call);
         }
     }
 
-    /// The turn's next call is sent; without one the turn is over.
-    pub(super) fn next_call(&mut self, id: TurnId) {
+    fn send_call(&mut self, id: TurnId, sent: SentId, call: Call) {
         let Some(turn) = self.turns.get(&id) else { return };
-        let Some(call) = turn.calls.front() else {
-            return self.end_turn(id);
-        };
-        // Calls about different objects run sixteen at once (`execute/src/steps.rs`).
-        let at_once = (turn.calls.len() as i64).clamp(1, 16);
-        let (least, most) = match call {
-            Call::Fleet(_) => (800, 2_500),
-            Call::Terminate(_) => (200, 800),
-            Call::Observe => (150, 600),
-            Call::ReadFirst if self.odds.torn_ms > 0 => (50, self.odds.torn_ms),
-            Call::ReadFirst | Call::AskLease | Call::FindOwn => (20, 60),
-            Call::FollowUp | Call::Remember | Call::Release => (10, 40),
-            Call::Step(..)
-            | Call::RegisterClaim(..)
-            | Call::InitializeClaim(..)
-            | Call::ReadClaim(..)
-            | Call::WriteClaim(..)
-            | Call::AssignLabels(..)
-            | Call::AssignStatus(..)
-            | Call::GiveUp(_)
-            | Call::GiveUpFinalizer(_) => (10 / at_once, 60 / at_once),
-        };
-        let mut milliseconds = self.random.between(least, most);
-        if self.happens(self.odds.frozen) {
-            milliseconds += self.random.between(LEASE_MS, 3 * LEASE_MS);
-            self.log.say(self.now, || format!("turn {} stands still", id.0));
-        } else if turn_holds(&self.turns, id)
-            && self.lease.holder == Some(id)
-            && self.now.plus_ms(milliseconds).since_ms(self.lease.renewed_at) >= RENEW_MS
-        {
-            self.lease.renewed_at = self.now.plus_ms(milliseconds);
+        let milliseconds = self.setup.pace.lasts_ms(&call, turn, &self.odds, &mut self.random);
+        let asks_ec2 = matches!(call, Call::Fleet(batch) if !turn.batches[batch].failed);
+        let turned_away = asks_ec2 && !self.take_fleet_token();
+        if asks_ec2 && !turned_away {
+            self.note_asked(id, &call);
         }
-        self.after_ms(milliseconds, Event::CallEnds(id));
+        if self.happens(self.odds.frozen) {
+            let until = self.now.plus_ms(self.random.between(LEASE_MS, 3 * LEASE_MS));
+            self.log.say(self.now, || format!("turn {} stands still", id.0));
+            self.turns.entry(id).and_modify(|turn| turn.frozen_until = until);
+        }
+        let Some(turn) = self.turns.get_mut(&id) else { return };
+        let begins = turn.begins(self.now, self.setup.pace.calls, &call, milliseconds);
+        turn.sent.insert(sent, (call, turned_away));
+        let ends = begins.plus_ms(milliseconds);
+        let due = ends.since_ms(self.lease.renewed_at) >= RENEW_MS;
+        if turn.holds && self.lease.holder == Some(id) && due && turn.frozen_until <= self.now {
+            self.lease.renewed_at = ends;
+        }
+        self.events.push(ends, Event::CallEnds(id, sent));
     }
 
     fn fate(&mut self, call: &Call) -> Fate {
@@ -199,73 +232,56 @@ impl World {
         if self.happens(self.odds.after) { Fate::After } else { Fate::Fine }
     }
 
-    pub(super) fn end_call(&mut self, id: TurnId) {
+    pub(super) fn end_call(&mut self, id: TurnId, sent: SentId) {
         let Some(mut turn) = self.turns.remove(&id) else { return };
-        let Some(call) = turn.calls.pop_front() else { return };
+        if self.now < turn.frozen_until {
+            self.events.push(turn.frozen_until, Event::CallEnds(id, sent));
+            self.turns.insert(id, turn);
+            return;
+        }
         if turn.holds && self.lease.holder != Some(id) {
             if turn.stale {
                 self.log.say(self.now, || format!("turn {} has lost its lease and stops", id.0));
-                return self.give_again(turn.messages);
+                return self.abandon(turn);
             }
             turn.stale = true;
         }
-        let fate = self.fate(&call);
+        let Some((call, turned_away)) = turn.sent.remove(&sent) else { return };
+        let fate = if turned_away { Fate::Before } else { self.fate(&call) };
         let mut killed = fate == Fate::KilledBefore;
+        let mut well = false;
         if !killed {
-            let result = if fate == Fate::Before {
-                Err("no effect")
-            } else {
-                self.perform(&mut turn, &call)
-            };
+            let nothing = fate == Fate::Before;
+            let result = if nothing { Err("no effect") } else { self.perform(&mut turn, &call) };
             killed = fate == Fate::KilledAfter;
             let result = if fate == Fate::After { Err("answer lost") } else { result };
             if let Err(problem) = result {
                 self.log.say(self.now, || format!("turn {}: {call:?}: {problem}", id.0));
-                self.call_failed(&mut turn, &call);
+                call_failed(&mut turn, &call);
             }
+            well = result.is_ok();
             self.check_world();
         }
         if killed {
             self.log.say(self.now, || format!("turn {} is killed at {call:?}", id.0));
-            return self.give_again(turn.messages);
+            return self.abandon(turn);
         }
+        let mut follows = turn.follows.take().filter(|_| well);
+        turn.work.end(sent, well, &mut follows);
         self.turns.insert(id, turn);
-        self.next_call(id);
+        self.send_calls(id);
     }
 
-    fn call_failed(&mut self, turn: &mut Turn, call: &Call) {
-        turn.look_again = true;
-        match call {
-            Call::FindOwn | Call::AskLease => {
-                turn.calls.clear();
-                turn.failed = true;
+    /// The function is no more: some of the calls on their way have their effect all the same. The queue gives its messages again.
+    fn abandon(&mut self, mut turn: Turn) {
+        for (call, turned_away) in std::mem::take(&mut turn.sent).into_values() {
+            if !turned_away && self.random.below(2) == 0 {
+                let told = self.perform(&mut turn, &call).is_ok();
+                self.log.say(self.now, || format!("on its way still: {call:?} ({told})"));
+                self.check_world();
             }
-            Call::ReadFirst | Call::Observe => {
-                turn.calls.clear();
-                turn.failed = true;
-                turn.look_again = false;
-                turn.calls.push_back(Call::Release);
-            }
-            Call::Step(run, _) | Call::RegisterClaim(run, ..) | Call::InitializeClaim(run, _) => {
-                drop_run(&mut turn.calls, *run);
-            }
-            Call::WriteClaim(batch, _) | Call::ReadClaim(batch, _) => {
-                turn.batches[*batch].failed = true;
-            }
-            Call::GiveUp(_) => drop(turn.calls.pop_front()),
-            Call::AssignLabels(claim, ..) => {
-                let same =
-                    |next: &Call| matches!(next, Call::AssignStatus(other, ..) if other == claim);
-                turn.calls.retain(|next| !same(next));
-            }
-            Call::Release => turn.failed = true,
-            Call::Terminate(_)
-            | Call::Fleet(_)
-            | Call::AssignStatus(..)
-            | Call::GiveUpFinalizer(_)
-            | Call::Remember
-            | Call::FollowUp => {}
         }
+        self.give_again(turn.messages);
     }
 
     fn end_turn(&mut self, id: TurnId) {
@@ -285,7 +301,7 @@ impl World {
                 self.lease.again = Some(holder);
                 self.send_follow_up(ends_in_ms / 1000 + 2);
             }
-            turn.calls.clear();
+            turn.work = Work::none();
             return;
         }
         self.lease.holder = Some(turn.id);
@@ -319,129 +335,39 @@ impl World {
         self.lease.wake_at = Some(at.max(now + 1));
         self.send_follow_up((at - now).max(1));
     }
+}
 
-    pub(super) fn read_first(&mut self, turn: &mut Turn) {
-        if self.odds.torn_ms > 0 {
-            let all = self.api.all();
-            turn.first_read = Some((all.node_claims.clone(), all.nodes.clone()));
+/// What a failed call means for the rest of its turn; the rest of its run is dropped in any case.
+fn call_failed(turn: &mut Turn, call: &Call) {
+    turn.look_again = true;
+    match call {
+        Call::FindOwn | Call::AskLease => {
+            turn.work = Work::none();
+            turn.failed = true;
         }
-    }
-
-    /// Reads, decides, and lists the calls that carry it out, in the order of `execute::carry_out`.
-    pub(super) fn observe(&mut self, turn: &mut Turn) {
-        self.complete_snapshot(turn);
-        let (plan, violations) = match turn.first_read.take() {
-            Some((claims, nodes)) => {
-                let mut torn = self.api.all().clone();
-                (torn.node_claims, torn.nodes) = (claims, nodes);
-                decide(&torn, &self.setup.options)
-            }
-            None => decide(self.api.all(), &self.setup.options),
-        };
-        for violation in violations {
-            self.violate(Rule::PlanPassesCheck, violation);
+        Call::ReadFirst | Call::Observe => {
+            turn.failed = true;
+            turn.look_again = false;
+            turn.work = Work::Call(Call::Release);
         }
-        self.log.say(self.now, || format!("turn {} plans: {}", turn.id.0, summary(&plan)));
-        turn.wake_at = plan.wake_at;
-        self.order(turn, plan);
-        turn.calls.extend([Call::Remember, Call::FollowUp, Call::Release]);
-    }
-
-    fn order(&mut self, turn: &mut Turn, plan: Plan) {
-        let ids = plan.steps.iter().filter_map(|step| {
-            let Step::Terminate { instance, .. } = step else { return None };
-            Some(instance.clone())
-        });
-        let ids = ids.collect::<Vec<_>>();
-        if !ids.is_empty() {
-            turn.calls.push_back(Call::Terminate(ids));
+        Call::WriteClaim(batch, _) | Call::ReadClaim(batch, _) => {
+            turn.batches[*batch].failed = true;
         }
-        let (mut run, mut last) = (0, String::new());
-        for step in plan.steps {
-            let about = subject(&step);
-            if about != last {
-                (run, last) = (run + 1, about);
-            }
-            self.order_step(turn, run, step);
+        Call::Step(Step::Cordon { node }) => {
+            turn.open.insert(node.clone());
         }
-        self.order_launches(turn, plan.launches);
+        Call::Release => turn.failed = true,
+        Call::Step(_)
+        | Call::RegisterClaim(..)
+        | Call::InitializeClaim(_)
+        | Call::AssignLabels(..)
+        | Call::GiveUp(_)
+        | Call::Terminate(_)
+        | Call::Fleet(_)
+        | Call::AssignStatus(..)
+        | Call::GiveUpFinalizer(_)
+        | Call::Tell
+        | Call::Remember
+        | Call::FollowUp => {}
     }
-}
-
-/// What a step is about: neighbouring steps of one subject are one run (`execute/src/steps.rs`).
-fn subject(step: &Step) -> String {
-    match step {
-        Step::Launch { batch, .. } => batch.clone(),
-        Step::Adopt { claim, .. }
-        | Step::Register { claim, .. }
-        | Step::Initialize { claim, .. }
-        | Step::MarkInterrupted { claim, .. }
-        | Step::MarkDisruption { claim, .. }
-        | Step::Delete { claim, .. }
-        | Step::ReleaseClaim { claim } => claim.to_string(),
-        Step::Cordon { node }
-        | Step::DeleteNode { node }
-        | Step::ReleaseNode { node }
-        | Step::Uncordon { node }
-        | Step::MarkEmpty { node, .. } => node.to_string(),
-        Step::Evict { uid, .. } | Step::ForceDelete { uid, .. } => uid.clone(),
-        Step::Terminate { instance, .. } => instance.clone(),
-    }
-}
-
-fn turn_holds(turns: &BTreeMap<TurnId, Turn>, id: TurnId) -> bool {
-    turns.get(&id).is_some_and(|turn| turn.holds)
-}
-
-/// The rest of a run is not done once one of it has failed.
-fn drop_run(calls: &mut VecDeque<Call>, run: usize) {
-    let of_run = |call: &Call| {
-        let (Call::Step(other, _)
-        | Call::RegisterClaim(other, ..)
-        | Call::InitializeClaim(other, _)) = call
-        else {
-            return false;
-        };
-        *other == run
-    };
-    while calls.front().is_some_and(of_run) {
-        calls.pop_front();
-    }
-}
-
-/// Plans, and gives up what the check refuses (`runtime/src/turn.rs`).
-fn decide(snapshot: &model::Snapshot, options: &planner::Options) -> (Plan, Vec<String>) {
-    let plan = planner::plan(snapshot, options);
-    let told = planner::check(snapshot, &plan).iter().map(ToString::to_string).collect();
-    let (plan, left) = planner::heed(snapshot, plan);
-    if left.is_empty() {
-        return (plan, told);
-    }
-    (Plan { launches: Vec::new(), removals: Vec::new(), ..plan }, told)
-}
-
-fn summary(plan: &Plan) -> String {
-    let mut parts = vec![format!(
-        "{} launches, {} placements, {} unschedulable",
-        plan.launches.len(),
-        plan.placements.len(),
-        plan.unschedulable.len()
-    )];
-    let launches = plan.launches.iter().map(|launch| {
-        format!(
-            "{} {} for {} pods",
-            launch.offering.instance_type,
-            launch.offering.zone,
-            launch.pods.len()
-        )
-    });
-    parts.extend(launches);
-    parts.extend(plan.placements.iter().map(|each| format!("{} to {}", each.pod, each.node)));
-    parts.extend(
-        plan.removals.iter().map(|removal| format!("remove {} {:?}", removal.node, removal.reason)),
-    );
-    parts.extend(plan.disruptions.iter().map(|each| {
-        format!("{} {:?} {:?} saves {}", each.id, each.reason, each.stage, each.saves)
-    }));
-    parts.join("; ")
 }

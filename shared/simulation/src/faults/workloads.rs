@@ -113,7 +113,7 @@ fn spec(random: &mut Random) -> PodSpec {
     }
 }
 
-fn spread(key: &str, selector: &LabelSelector) -> TopologySpread {
+pub(super) fn spread(key: &str, selector: &LabelSelector) -> TopologySpread {
     TopologySpread {
         max_skew: 1,
         topology_key: key.to_owned(),

@@ -5,6 +5,7 @@ use super::invariants::{Rule, Violation};
 use super::log::Log;
 use super::odds::Odds;
 use super::setup::Setup;
+use super::watch::Watch;
 use super::{controllers::Controller, doors::Inbox, ec2::Ec2, turn::Lease, turn::Turn};
 use crate::kube_scheduler::{ClassId, NodeId, PodKey, Queue, SchedulerCache};
 use crate::world::api_server::ApiServer;
@@ -79,6 +80,7 @@ pub(super) struct World {
     pub(super) turns_begun: usize,
     /// The ConfigMap of offerings without capacity.
     pub(super) unavailable: Vec<UnavailableOffering>,
+    pub(super) watch: Watch,
     pub(super) log: Log,
     pub(super) violations: Vec<Violation>,
     pub(super) calm: bool,
@@ -117,6 +119,7 @@ impl World {
             turns: BTreeMap::new(),
             turns_begun: 0,
             unavailable: Vec::new(),
+            watch: Watch::default(),
             log,
             violations: Vec::new(),
             calm: false,
@@ -176,7 +179,7 @@ impl World {
             Event::Arrives(message) => self.message_arrives(message),
             Event::Invoked(door) => self.invoke(door),
             Event::WindowCloses(window) => self.close_window(window),
-            Event::CallEnds(turn) => self.end_call(turn),
+            Event::CallEnds(turn, call) => self.end_call(turn, call),
             Event::Mishap(mishap) => self.suffer(mishap),
             Event::Minute => self.tick(),
             Event::Calm => self.calm_down(),
