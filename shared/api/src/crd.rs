@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions of the kinds that Joiner reads.
 
-use crate::{aws_node_template, ec2_node_class, node_claim, node_pool, provisioner};
+use crate::{aws_node_template, ec2_node_class, node_claim, node_overlay, node_pool, provisioner};
 use serde_json::{Value, json};
 
 /// A served or known version: name, schema, whether it is served, and columns of `kubectl get` as (name, JSON path).
@@ -105,6 +105,19 @@ const KINDS: &[Kind] = &[
                 columns: CLAIM_COLUMNS,
             },
         ],
+    },
+    Kind {
+        group: "karpenter.sh",
+        kind: "NodeOverlay",
+        plural: "nodeoverlays",
+        singular: "nodeoverlay",
+        short_names: &["overlays"],
+        versions: &[Version {
+            name: "v1alpha1",
+            schema: node_overlay::schema,
+            served: true,
+            columns: &[READY, AGE, ("Weight", ".spec.weight")],
+        }],
     },
     Kind {
         group: "karpenter.k8s.aws",

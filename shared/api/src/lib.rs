@@ -1,6 +1,6 @@
 //! The custom resources of Karpenter as Joiner reads them.
 //!
-//! Owns: the wire types of `Provisioner` and `AWSNodeTemplate` (legacy), `NodePool`, `NodeClaim` and `EC2NodeClass` (v1beta1 and v1),
+//! Owns: the wire types of `Provisioner` and `AWSNodeTemplate` (legacy), `NodePool`, `NodeClaim` and `EC2NodeClass` (v1beta1 and v1), `NodeOverlay`,
 //! their schemas, defaults and validation rules, and their conversion into one model.
 //! May import: `model`, serde, schemars. Does not know: files, YAML, AWS, Kubernetes clients, the clock, or instance types.
 //!
@@ -26,6 +26,7 @@ mod link;
 mod metadata;
 mod names;
 mod node_claim;
+mod node_overlay;
 mod node_pool;
 mod object;
 mod pool_annotations;
@@ -58,6 +59,8 @@ pub enum Object {
     NodeClass(model::NodeClass),
     /// From a `NodeClaim`.
     NodeClaim(model::NodeClaim),
+    /// From a `NodeOverlay`.
+    NodeOverlay(model::NodeOverlay),
 }
 
 /// What reading one value gave.
@@ -79,6 +82,7 @@ pub fn read(object: &Value) -> Option<Reading> {
         ("karpenter.sh/v1beta1", "NodePool") => node_pool::read_beta,
         ("karpenter.sh/v1", "NodeClaim") => node_claim::read,
         ("karpenter.sh/v1beta1", "NodeClaim") => node_claim::read_beta,
+        ("karpenter.sh/v1alpha1", "NodeOverlay") => node_overlay::read,
         ("karpenter.k8s.aws/v1", "EC2NodeClass") => ec2_node_class::read,
         ("karpenter.k8s.aws/v1beta1", "EC2NodeClass") => ec2_node_class::read_beta,
         _ => return None,
@@ -98,7 +102,7 @@ fn add_hash(read: &mut Object, object: &Value) {
         Object::NodeClass(class) => {
             class.hash = node_class_spec(object).and_then(|spec| told(spec.hash));
         }
-        Object::NodeClaim(_) => {}
+        Object::NodeClaim(_) | Object::NodeOverlay(_) => {}
     }
 }
 

@@ -111,6 +111,9 @@ pub const READINESS_TAINT_PREFIX: &str = "readiness.k8s.io/";
 /// The prefix of the provider's instance labels.
 pub const INSTANCE_LABEL_PREFIX: &str = "karpenter.k8s.aws/";
 
+/// The generation of the instance type: `7` of m7i.
+pub const INSTANCE_GENERATION: &str = "karpenter.k8s.aws/instance-generation";
+
 /// The provider's labels that follow from the instance type, without their prefix.
 pub const INSTANCE_LABELS: &[&str] = &[
     "instance-hypervisor",

@@ -14,6 +14,7 @@ pub mod mode;
 pub mod money;
 pub mod node;
 pub mod node_class;
+pub mod overlay;
 pub mod plan;
 pub mod pod;
 pub mod pool;
@@ -38,6 +39,7 @@ pub use node::Node;
 pub use node_class::{
     ClusterFacts, Instance, InstanceState, NodeClassSpec, ResolvedNodeClass, Subnet,
 };
+pub use overlay::{NodeOverlay, PriceChange};
 pub use plan::{Alternative, Cost, Kept, Launch, Placement, Plan, Removal, Unschedulable};
 pub use pod::{Pod, PodId, PodSpec};
 pub use pool::{NodeClass, NodePool};

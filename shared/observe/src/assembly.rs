@@ -3,7 +3,7 @@
 use crate::collection::Collection;
 use crate::finding::{DumpFinding, Severity};
 use crate::kinds::{node, workloads};
-use crate::{Dump, DumpOptions, built_in, claims, custom, place, pools};
+use crate::{Dump, DumpOptions, built_in, claims, custom, overlays, place, pools};
 use catalog::Catalog;
 use model::snapshot::DaemonSet;
 use model::{Snapshot, Timestamp};
@@ -24,6 +24,7 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     price(&mut all.snapshot, catalog);
     built_in::add(&mut all.snapshot, &mut all.findings);
     pools::resolve_types(&mut all.snapshot, catalog, &zones, options);
+    overlays::apply(&mut all);
     claims::complete(&mut all.snapshot);
     let now = all.snapshot.now;
     all.snapshot.node_pools.iter_mut().for_each(|pool| api::set_windows(pool, now));

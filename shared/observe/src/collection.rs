@@ -8,7 +8,7 @@ use crate::intern::Interner;
 use crate::kinds::attachment::Attachment;
 use crate::kinds::pod;
 use api::Object;
-use model::{Duration, PodId, Snapshot, Timestamp};
+use model::{Duration, NodeOverlay, PodId, Snapshot, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,8 @@ pub(crate) struct Collection {
     pub(crate) default_classes: Vec<(Option<Timestamp>, String)>,
     /// Where pools stand, for findings about them that only show when all is read.
     pub(crate) pool_places: BTreeMap<String, Place>,
+    /// Node overlays, with where they stand.
+    pub(crate) overlays: Vec<(NodeOverlay, Option<Place>)>,
     /// Zone ids by zone name, as node classes tell them.
     pub(crate) zone_ids: BTreeMap<String, String>,
     /// How often each kind occurs.
@@ -131,6 +133,7 @@ impl Collection {
                 }
                 Object::NodeClass(class) => self.snapshot.node_classes.push(class),
                 Object::NodeClaim(claim) => self.snapshot.node_claims.push(claim),
+                Object::NodeOverlay(overlay) => self.overlays.push((overlay, place.cloned())),
             }
         }
     }

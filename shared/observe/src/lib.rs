@@ -23,6 +23,7 @@ mod kinds;
 pub mod live;
 #[cfg(feature = "live")]
 pub mod observer;
+mod overlays;
 mod place;
 mod pools;
 mod wire;

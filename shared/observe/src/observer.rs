@@ -276,7 +276,7 @@ fn problem_of_spec(objects: &[Value], kinds: &[&str], name: &str) -> Option<Stri
     api::read(&object)?.objects.into_iter().find_map(|object| match object {
         api::Object::NodeClass(class) => class.problem,
         api::Object::NodePool(pool) => pool.problem,
-        api::Object::NodeClaim(_) => None,
+        api::Object::NodeClaim(_) | api::Object::NodeOverlay(_) => None,
     })
 }
 

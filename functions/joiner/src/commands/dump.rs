@@ -36,6 +36,7 @@ const KINDS: &[&str] = &[
     "nodepools.karpenter.sh",
     "ec2nodeclasses.karpenter.k8s.aws",
     "nodeclaims.karpenter.sh",
+    "nodeoverlays.karpenter.sh",
 ];
 
 /// Write what a plan needs to know of a cluster to a file.

@@ -79,6 +79,7 @@ fn there_is_a_definition_of_each_kind() {
             "awsnodetemplates.karpenter.k8s.aws Cluster v1alpha1:served:storage",
             "nodepools.karpenter.sh Cluster v1:served:storage v1beta1::",
             "nodeclaims.karpenter.sh Cluster v1:served:storage v1beta1::",
+            "nodeoverlays.karpenter.sh Cluster v1alpha1:served:storage",
             "ec2nodeclasses.karpenter.k8s.aws Cluster v1:served:storage v1beta1::",
         ]
     );
@@ -109,5 +110,5 @@ fn the_webhooks_fields_and_defaults_are_in_the_schema() {
     let expiry =
         "/properties/spec/properties/template/properties/spec/properties/expireAfter/default";
     assert_eq!(at(2, expiry), Some(json!("720h")));
-    assert_eq!(at(4, "/properties/spec/properties/kubelet/properties/containerRuntime"), None);
+    assert_eq!(at(5, "/properties/spec/properties/kubelet/properties/containerRuntime"), None);
 }

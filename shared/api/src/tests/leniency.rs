@@ -194,7 +194,7 @@ proptest! {
         prop_assert_eq!(&first, &reading(&object));
         let mut pools: Vec<_> = first.objects.iter().filter_map(|object| match object {
             Object::NodePool(pool) => Some(pool.clone()),
-            Object::NodeClass(_) | Object::NodeClaim(_) => None,
+            Object::NodeClass(_) | Object::NodeClaim(_) | Object::NodeOverlay(_) => None,
         }).collect();
         link(&mut pools, &[]);
     }

@@ -55,6 +55,7 @@ fn check_findings(object: &Value, expected: &[&str]) {
         let problem = match object {
             Object::NodePool(pool) => pool.problem,
             Object::NodeClass(class) => class.problem,
+            Object::NodeOverlay(overlay) => overlay.problem,
             Object::NodeClaim(_) => continue,
         };
         assert_eq!(problem.is_some(), broken, "{problem:?}");

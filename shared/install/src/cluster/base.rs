@@ -21,10 +21,11 @@ macro_rules! infra {
 }
 
 /// The custom resources.
-pub(crate) const CRDS: [File; 5] = [
+pub(crate) const CRDS: [File; 6] = [
     infra!("chart/crds/awsnodetemplates.karpenter.k8s.aws.yaml"),
     infra!("chart/crds/ec2nodeclasses.karpenter.k8s.aws.yaml"),
     infra!("chart/crds/nodeclaims.karpenter.sh.yaml"),
+    infra!("chart/crds/nodeoverlays.karpenter.sh.yaml"),
     infra!("chart/crds/nodepools.karpenter.sh.yaml"),
     infra!("chart/crds/provisioners.karpenter.sh.yaml"),
 ];

@@ -60,11 +60,12 @@ pub(crate) const NODE: Kind = core("Node", "nodes", &NODE_MASK);
 pub(crate) const POD: Kind = core("Pod", "pods", &POD_MASK);
 pub(crate) const CONFIG_MAP: Kind = core("ConfigMap", "configmaps", &CONFIG_MAP_MASK);
 
-/// Pools, classes and budgets: read in every turn.
-pub(crate) const QUICK: [Kind; 5] = [
+/// Pools, classes, overlays and budgets: read in every turn.
+pub(crate) const QUICK: [Kind; 6] = [
     custom("NodePool", "karpenter.sh", "v1", "nodepools"),
     custom("EC2NodeClass", "karpenter.k8s.aws", "v1", "ec2nodeclasses"),
     custom("Provisioner", "karpenter.sh", "v1alpha5", "provisioners"),
+    custom("NodeOverlay", "karpenter.sh", "v1alpha1", "nodeoverlays"),
     custom("AWSNodeTemplate", "karpenter.k8s.aws", "v1alpha1", "awsnodetemplates"),
     grouped("PodDisruptionBudget", "policy", "poddisruptionbudgets", &BUDGET_MASK),
 ];

@@ -305,7 +305,7 @@ fn claims(store: &Store) -> impl Iterator<Item = &NodeClaim> {
     let objects = items(store).flat_map(objects);
     objects.filter_map(|object| match object {
         Object::NodeClaim(claim) => Some(claim),
-        Object::NodePool(_) | Object::NodeClass(_) => None,
+        Object::NodePool(_) | Object::NodeClass(_) | Object::NodeOverlay(_) => None,
     })
 }
 

@@ -293,8 +293,8 @@ async fn a_half_written_object_is_found_and_the_rest_goes_on() {
 #[tokio::test]
 async fn a_cluster_without_the_definitions_has_none_of_their_objects() {
     let server = Server::default();
-    for plural in ["nodeclaims", "nodepools", "ec2nodeclasses", "provisioners", "awsnodetemplates"]
-    {
+    let of_karpenter = ["nodeclaims", "nodepools", "nodeoverlays", "provisioners"];
+    for plural in of_karpenter.into_iter().chain(["ec2nodeclasses", "awsnodetemplates"]) {
         server.answer(&format!("list {plural}"), [reply(404, "404 page not found")]);
     }
     let observation = read(&mut server.reader()).await;

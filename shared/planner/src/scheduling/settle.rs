@@ -1,4 +1,5 @@
-//! Which zone (and which of several pools) a node goes to where they cost the same: what its pods would rather have, then the emptiest.
+//! Which zone, instance type and pool a node is of where they cost the same: what its pods would rather have, the newest generation,
+//! then the zone with the fewest pods of the same kinds and the fewest nodes.
 //!
 //! Soft rules are honoured here, where that costs nothing. Preferences among the nodes of a zone are the kube-scheduler's own.
 
@@ -8,6 +9,7 @@ use super::dimensions::{fits, take};
 use crate::packing::bitset::Bitset;
 use model::pod::WhenUnsatisfiable;
 use model::{Effect, PodSpec, Taint, labels};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Moves nodes between equal offerings of different zones and pools.
@@ -29,18 +31,19 @@ pub(crate) fn settle(market: &Market<'_, '_>, nodes: &mut [Bought<'_>]) {
     }
 }
 
-/// The candidates that differ from the chosen one in nothing but the zone, or the pool where pools are of equal rank and unlimited.
+/// The candidates that cost what the chosen one does: in another zone, of another type where no limit counts what types have,
+/// of another pool where pools are of equal rank and unlimited.
 fn equals(market: &Market<'_, '_>, chosen: usize) -> Vec<usize> {
     let own = &market.candidates.list[chosen];
     let pools = &market.candidates.pools;
+    let unlimited = |pool: usize| pools[pool].limits.is_empty();
     let interchangeable = |pool: usize| {
         let alike = pools[pool].weight == pools[own.pool].weight;
-        let unlimited = |pool: usize| pools[pool].limits.iter().next().is_none();
         pool == own.pool || (alike && unlimited(pool) && unlimited(own.pool))
     };
     let equal = |other: &Candidate<'_>| {
         interchangeable(other.pool)
-            && other.instance_type.name == own.instance_type.name
+            && (other.instance_type.name == own.instance_type.name || unlimited(own.pool))
             && other.offering.capacity_type == own.offering.capacity_type
             && other.offering.price == own.offering.price
             && other.chosen == own.chosen
@@ -69,26 +72,38 @@ fn possible(market: &Market<'_, '_>, node: &Bought<'_>, equal: &[usize]) -> Vec<
     equal.iter().copied().filter(holds).collect()
 }
 
-/// Preferences met (more is better), pods of the same kinds that should be apart, nodes; then the order of candidates.
+/// How well a candidate suits, the least is the best: preferences met (more is better), pods of the same kinds that should be apart,
+/// generation (newer is better), pods of the same kinds, nodes; then the order of candidates.
+type Rank = (Reverse<i64>, usize, Reverse<i64>, usize, usize, usize);
+
 fn rank(
     market: &Market<'_, '_>,
     node: &Bought<'_>,
     candidate: usize,
     pods_in: &BTreeMap<(usize, usize), usize>,
     nodes_in: &[usize],
-) -> (std::cmp::Reverse<i64>, usize, usize, usize) {
+) -> Rank {
     let zone = market.candidates.list[candidate].zone;
-    let (mut preferred, mut crowd) = (0_i64, 0_usize);
+    let (mut preferred, mut crowd, mut alike) = (0_i64, 0_usize, 0_usize);
     let mut last = None;
     for (class, _, _) in &node.pods {
         let spec = market.classes[*class].spec;
         preferred += preference(market, spec, candidate);
-        if last != Some(class) && spreads_softly(spec) {
-            crowd += pods_in.get(&(*class, zone)).copied().unwrap_or(0);
+        if last != Some(class) {
+            let there = pods_in.get(&(*class, zone)).copied().unwrap_or(0);
+            alike += there;
+            crowd += if spreads_softly(spec) { there } else { 0 };
         }
         last = Some(class);
     }
-    (std::cmp::Reverse(preferred), crowd, nodes_in[zone], candidate)
+    let generation = Reverse(generation(market, candidate));
+    (Reverse(preferred), crowd, generation, alike, nodes_in[zone], candidate)
+}
+
+fn generation(market: &Market<'_, '_>, candidate: usize) -> i64 {
+    let of = &market.candidates.list[candidate].instance_type.labels;
+    let told = of.get(labels::INSTANCE_GENERATION);
+    told.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn preference(market: &Market<'_, '_>, spec: &PodSpec, candidate: usize) -> i64 {

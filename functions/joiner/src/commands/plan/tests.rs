@@ -244,6 +244,7 @@ fn exit_codes_tell_how_it_went() {
     check(&["-f", source], "no Kubernetes object that can be read");
     check(&["-f", &gen3, "--effort", "fast"], &format!("{:?}", ExitCode::SUCCESS));
     check(&["-f", &gen3, "--what-if", "arm64,spt"], "column 7: there is no word \"spt\"");
+    #[cfg(feature = "live")]
     check(&["--kubeconfig", "/no/such/config"], "no cluster can be read");
     check(&["-f", &gen3, "--context", "prod"], "cannot be used with");
     check(&["--snapshot", source], "neither a snapshot nor a kept turn");
