@@ -8,7 +8,7 @@ use anyhow::Result;
 use model::mode::{MODE, MODE_SINCE, Mode};
 use model::{NodeClaim, Snapshot};
 use runtime::standing::Standing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 /// The functions, by their names.
@@ -173,9 +173,10 @@ fn nodes(snapshot: &Snapshot, style: &Style) -> String {
         row[stage(claim)] += 1;
     }
     let total = pools.values().map(|row| row[0]).sum::<usize>();
-    let others = snapshot.nodes.len().saturating_sub(pools.values().map(|row| row[1]).sum());
-    let mut text =
-        title(&format!("Nodes: {total} of Joiner's, {others} that are not, or not ready"), style);
+    let own = snapshot.node_claims.iter().filter(|claim| claim.launch.is_some());
+    let named = own.filter_map(|claim| claim.node_name.as_ref()).collect::<BTreeSet<_>>();
+    let others = snapshot.nodes.iter().filter(|node| !named.contains(&node.name)).count();
+    let mut text = title(&format!("Nodes: {total} of Joiner's, {others} others"), style);
     if total > 0 {
         let mut rows =
             vec![["POOL", "CLAIMS", "READY", "ON THEIR WAY", "LEAVING"].map(String::from)];
@@ -313,6 +314,37 @@ mod tests {
         let text = functions(&left, &turns, 1_000, &Style::PLAIN);
         assert!(text.contains("(3)"), "{text}");
         assert!(text.contains("on-interruption  never told"), "{text}");
+    }
+
+    #[test]
+    fn nodes_are_told_by_pool_and_stage() {
+        let claim = |name: &str, node: Option<&str>| NodeClaim {
+            name: name.into(),
+            pool: "web".to_owned(),
+            node_name: node.map(Into::into),
+            launch: Some(model::LaunchRequest {
+                batch: "b".to_owned(),
+                size: 1,
+                node_class: "c".to_owned(),
+                capacity_type: model::CapacityType::Spot,
+                offerings: Vec::new(),
+                labels: model::Labels::default(),
+                pods: Vec::new(),
+                requests: model::Resources::new(),
+                replaces: None,
+            }),
+            ..NodeClaim::default()
+        };
+        let mut ready = claim("a", Some("n1"));
+        ready.progress.initialized = true;
+        let mut leaving = claim("b", None);
+        leaving.deleting = true;
+        let theirs = NodeClaim { name: "k".into(), ..NodeClaim::default() };
+        let node_claims = vec![ready, leaving, claim("c", None), theirs];
+        let text = nodes(&Snapshot { node_claims, ..Snapshot::default() }, &Style::PLAIN);
+        assert!(text.starts_with("Nodes: 3 of Joiner's, 0 others"), "{text}");
+        let row = text.lines().last().unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(row, ["web", "3", "1", "1", "1"]);
     }
 
     #[test]

@@ -33,7 +33,8 @@ pub(crate) async fn until<F: Future<Output = Result<Looked, Problem>>>(
         match look().await? {
             Looked::Ready => return Ok(()),
             Looked::NotYet(how) if begun.elapsed() >= patience => {
-                let cause = format!("{how}, after {} s", patience.as_secs());
+                let waited = patience.as_secs();
+                let cause = if waited == 0 { how } else { format!("{how}, after {waited} s") };
                 return Err(Problem::unfinished(object, cause, todo));
             }
             Looked::NotYet(how) if how != told => {

@@ -100,6 +100,8 @@ async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
         "see what holds them with `joiner explain node NAME`: disruption budgets, do-not-disrupt, volumes; then run the same command again",
     );
     until(names, PATIENCE, progress, look).await?;
+    // The functions are still there, pods wait, and pools of others may buy again from here on.
+    objects.patch(&settings(), "", &json!({ "data": of_mode(Mode::Paused) })).await?;
     release(&objects, &pools(&objects).await?.1).await
 }
 
