@@ -76,6 +76,14 @@ def joiner(*arguments, input: str = "", **environment) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def kubectl(*arguments, input: str = "") -> str:
+    """What kubectl prints; an error if it fails."""
+    done = subprocess.run(["kubectl", *map(str, arguments)], input=input, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise AssertionError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr}")
+    return done.stdout
+
+
 def site(cluster: str = CLUSTER) -> list[str]:
     """The emulator maps every AWS identity to the functions' user; people go by the kubeconfig."""
     return ["--cluster", cluster, "--kubeconfig", os.environ["KUBECONFIG"]]
@@ -109,6 +117,7 @@ class Account:
         self.foreign_group = self.group(f"{self.cluster}-nodes-sg", self.foreign, keep="foreign")
         self.foreign_subnet = self.subnet("eks_private_0", "a", "10.9.1.0/24", self.foreign, keep="foreign")
         self.profile()
+        self.admit_nodes()
         for subnet in self.own:
             self.ec2.delete_tags(Resources=[subnet], Tags=[{"Key": KEY}])
         return self
@@ -126,6 +135,13 @@ class Account:
             self.iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role)
         except self.iam.exceptions.EntityAlreadyExistsException:
             pass
+
+    def admit_nodes(self) -> None:
+        """What gen3's terraform writes into aws-auth: the nodes' role may join."""
+        arn = self.iam.get_role(RoleName=f"KarpenterNodeRole-{self.cluster}")["Role"]["Arn"]
+        entry = f"- rolearn: {arn}\n  username: system:node:{{{{EC2PrivateDNSName}}}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
+        auth = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "aws-auth", "namespace": "kube-system"}, "data": {"mapRoles": entry}}
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(auth))
 
     def tag(self, resource: str, **tags: str) -> None:
         self.ec2.create_tags(Resources=[resource], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])

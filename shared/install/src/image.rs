@@ -1,16 +1,13 @@
 //! Where the webhook's image is.
 
+use crate::calls::{ECR_DESCRIBE_IMAGES, ECR_DESCRIBE_REPOSITORIES};
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
 use aws_sdk_ecr::types::ImageIdentifier;
 
 /// The tag of the image that was delivered last.
 pub(crate) const INSTALLED: &str = "installed";
-pub(crate) const DESCRIBE_IMAGES: Call =
-    Call::new("ecr", "DescribeImages", "arn:aws:ecr:*:*:repository/joiner/*");
-pub(crate) const DESCRIBE_REPOSITORIES: Call =
-    Call::new("ecr", "DescribeRepositories", "arn:aws:ecr:*:*:repository/joiner/*");
 
 impl Site {
     /// The image for the webhook's Deployment, by its digest: the one that was named, else the one that the step `delivery` brought. `None`
@@ -38,7 +35,9 @@ impl Site {
             {
                 Ok(false)
             }
-            Err(error) => Err(of_aws(DESCRIBE_REPOSITORIES, format!("repository {name}"), &error)),
+            Err(error) => {
+                Err(of_aws(ECR_DESCRIBE_REPOSITORIES, format!("repository {name}"), &error))
+            }
         }
     }
 
@@ -60,7 +59,9 @@ impl Site {
             {
                 Ok(None)
             }
-            Err(error) => Err(of_aws(DESCRIBE_IMAGES, format!("repository {repository}"), &error)),
+            Err(error) => {
+                Err(of_aws(ECR_DESCRIBE_IMAGES, format!("repository {repository}"), &error))
+            }
         }
     }
 

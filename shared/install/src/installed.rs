@@ -1,15 +1,12 @@
 //! What the bucket holds: the record of the delivery, and access to both.
 
+use crate::calls::{S3_GET_OBJECT, S3_LIST_BUCKET, S3_PUT_OBJECT};
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
 use aws_sdk_s3::primitives::ByteStream;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-pub(crate) const HEAD_BUCKET: Call = Call::new("s3", "ListBucket", "arn:aws:s3:::joiner-*");
-pub(crate) const GET_OBJECT: Call = Call::new("s3", "GetObject", "arn:aws:s3:::joiner-*/*");
-pub(crate) const PUT_OBJECT: Call = Call::new("s3", "PutObject", "arn:aws:s3:::joiner-*/*");
 
 /// The record's key.
 const RECORD: &str = "installed.json";
@@ -36,7 +33,7 @@ pub(crate) async fn has_bucket(site: &Site) -> Result<bool, Problem> {
         Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => {
             Ok(false)
         }
-        Err(error) => Err(of_aws(HEAD_BUCKET, format!("bucket {bucket}"), &error)),
+        Err(error) => Err(of_aws(S3_LIST_BUCKET, format!("bucket {bucket}"), &error)),
     }
 }
 
@@ -48,7 +45,7 @@ pub(crate) async fn has_object(site: &Site, key: &str) -> Result<bool, Problem> 
         Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => {
             Ok(false)
         }
-        Err(error) => Err(of_aws(GET_OBJECT, format!("{key} in bucket {bucket}"), &error)),
+        Err(error) => Err(of_aws(S3_GET_OBJECT, format!("{key} in bucket {bucket}"), &error)),
     }
 }
 
@@ -63,7 +60,8 @@ pub(crate) async fn put(
     let asked = site.aws.s3.put_object().bucket(bucket).key(key).content_type(kind);
     let asked = asked.expected_bucket_owner(site.account.digits());
     let sent = asked.body(ByteStream::from(content)).send().await;
-    sent.map(drop).map_err(|error| of_aws(PUT_OBJECT, format!("{key} in bucket {bucket}"), &error))
+    sent.map(drop)
+        .map_err(|error| of_aws(S3_PUT_OBJECT, format!("{key} in bucket {bucket}"), &error))
 }
 
 /// The record; `None` before the first delivery was whole.
@@ -74,7 +72,7 @@ pub(crate) async fn read(site: &Site) -> Result<Option<Installed>, Problem> {
     let bucket = &site.names.bucket;
     let object = || format!("{RECORD} in bucket {bucket}");
     let answer = site.aws.s3.get_object().bucket(bucket).key(RECORD).send().await;
-    let answer = answer.map_err(|error| of_aws(GET_OBJECT, object(), &error))?;
+    let answer = answer.map_err(|error| of_aws(S3_GET_OBJECT, object(), &error))?;
     let unreadable = |cause: String| {
         Problem::unfinished(object(), cause, "say --artifacts FILE, which writes it again")
     };

@@ -4,6 +4,8 @@
 //! ([`Change`]), and why it fails ([`Problem`]). May import: `model`, `api`, `catalog`, `observe`, `planner`, `execute`.
 //! Does not know: arguments, terminals, consent; whoever runs the steps tells what they say.
 
+mod aws_auth;
+mod calls;
 mod change;
 mod clients;
 mod cluster;

@@ -1,14 +1,11 @@
 //! The subnets and security groups of the cluster's VPC, and of nothing else.
 
+use crate::calls::{EC2_DESCRIBE_ROUTE_TABLES, EC2_DESCRIBE_SECURITY_GROUPS, EC2_DESCRIBE_SUBNETS};
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
 use aws_sdk_ec2::types::{Filter, RouteTable, SecurityGroup, Subnet, Tag};
 use std::collections::BTreeMap;
-
-pub(crate) const DESCRIBE_SUBNETS: Call = Call::new("ec2", "DescribeSubnets", "*");
-pub(crate) const DESCRIBE_GROUPS: Call = Call::new("ec2", "DescribeSecurityGroups", "*");
-pub(crate) const DESCRIBE_ROUTES: Call = Call::new("ec2", "DescribeRouteTables", "*");
 
 /// gen3's names of subnets (its terraform's module `eks`), by what they begin with.
 const PRIVATE: [&str; 2] = ["eks_private_", "eks_secondary_cidr_subnet_"];
@@ -66,7 +63,7 @@ pub(crate) async fn subnets(site: &Site) -> Result<Vec<Net>, Problem> {
     let mut pages = site.aws.ec2.describe_subnets().filters(in_vpc(site)).into_paginator().send();
     let mut all = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| of_aws(DESCRIBE_SUBNETS, &object, &error))?;
+        let page = page.map_err(|error| of_aws(EC2_DESCRIBE_SUBNETS, &object, &error))?;
         all.extend(page.subnets.unwrap_or_default());
     }
     let routes = routes(site).await?;
@@ -82,7 +79,7 @@ pub(crate) async fn groups(site: &Site) -> Result<Vec<Group>, Problem> {
     let mut pages = asked.into_paginator().send();
     let mut all = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| of_aws(DESCRIBE_GROUPS, &object, &error))?;
+        let page = page.map_err(|error| of_aws(EC2_DESCRIBE_SECURITY_GROUPS, &object, &error))?;
         all.extend(page.security_groups.unwrap_or_default());
     }
     let mut groups = all.iter().map(group).collect::<Vec<_>>();
@@ -97,7 +94,7 @@ pub(crate) async fn routes(site: &Site) -> Result<Vec<RouteTable>, Problem> {
     let mut pages = asked.into_paginator().send();
     let mut all = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| of_aws(DESCRIBE_ROUTES, &object, &error))?;
+        let page = page.map_err(|error| of_aws(EC2_DESCRIBE_ROUTE_TABLES, &object, &error))?;
         all.extend(page.route_tables.unwrap_or_default());
     }
     Ok(all)

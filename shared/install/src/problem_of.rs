@@ -106,7 +106,11 @@ where
         let cause = format!("{code} HTTP status {status}").trim().to_owned();
         return Problem::Unreachable { object, call: named, cause };
     }
-    Problem::Refused { object, call: named, cause: format!("{code}: {message}") }
+    let cause = match code.is_empty() {
+        true => format!("HTTP status {status}"),
+        false => format!("{code}: {message}"),
+    };
+    Problem::Refused { object, call: named, cause }
 }
 
 /// AWS's message tells which action is lacking where one call needs several: `not authorized to perform: iam:PassRole on`.

@@ -1,11 +1,9 @@
 //! The instance profile of the nodes.
 
+use crate::calls::IAM_LIST_INSTANCE_PROFILES_FOR_ROLE;
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
-
-pub(crate) const LIST_PROFILES: Call =
-    Call::new("iam", "ListInstanceProfilesForRole", "arn:aws:iam::*:role/*");
 
 /// The profile that holds the nodes' role: gen3's, else the first by name.
 pub(crate) async fn of_nodes(site: &Site) -> Result<String, Problem> {
@@ -28,8 +26,9 @@ pub(crate) async fn of_nodes(site: &Site) -> Result<String, Problem> {
         return Ok(profile.clone());
     }
     let answer = site.aws.iam.list_instance_profiles_for_role().role_name(&role.name).send().await;
-    let answer =
-        answer.map_err(|error| of_aws(LIST_PROFILES, format!("role {}", role.name), &error))?;
+    let answer = answer.map_err(|error| {
+        of_aws(IAM_LIST_INSTANCE_PROFILES_FOR_ROLE, format!("role {}", role.name), &error)
+    })?;
     let names = answer.instance_profiles().iter().map(|profile| profile.instance_profile_name());
     names.min().map(str::to_owned).ok_or_else(|| missing("no profile holds the role of the nodes"))
 }

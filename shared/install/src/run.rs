@@ -47,25 +47,26 @@ pub type Tell<'a> = &'a dyn Fn(Event<'_>);
 /// Looks at every step and changes nothing. Returns how many objects would change.
 ///
 /// # Errors
-/// The first step that cannot look, or that finds a conflict.
+/// The first step that cannot look; else, when all have looked, the first that found a conflict.
 pub async fn look(
     steps: &[Box<dyn Step>],
     site: &Site,
     tell: Tell<'_>,
 ) -> Result<usize, StepError> {
-    let mut changes = 0;
+    let (mut changes, mut stopped) = (0, None);
     for (index, step) in steps.iter().enumerate() {
         tell(Event::Begins { number: index + 1, of: steps.len(), step: step.name() });
         let found = looked(step.as_ref(), site, tell).await?;
         changes += found.iter().filter(|change| change.verb != Verb::Keep).count();
+        stopped = stopped.or(conflict(step.name(), &found));
     }
-    Ok(changes)
+    stopped.map_or(Ok(changes), Err)
 }
 
 /// Carries out every step that finds something to do, looking anew just before.
 ///
 /// # Errors
-/// The first step that fails; the same call again goes on there.
+/// The first step that fails or finds a conflict; the same call again goes on there.
 pub async fn carry_out(
     steps: &[Box<dyn Step>],
     site: &Site,
@@ -74,6 +75,9 @@ pub async fn carry_out(
     for (index, step) in steps.iter().enumerate() {
         tell(Event::Begins { number: index + 1, of: steps.len(), step: step.name() });
         let found = looked(step.as_ref(), site, tell).await?;
+        if let Some(error) = conflict(step.name(), &found) {
+            return Err(error);
+        }
         let changed = step.proves() || found.iter().any(|change| change.verb != Verb::Keep);
         if changed {
             let progress = |text: &str| tell(Event::Progress(text));
@@ -86,15 +90,40 @@ pub async fn carry_out(
 }
 
 async fn looked(step: &dyn Step, site: &Site, tell: Tell<'_>) -> Result<Vec<Change>, StepError> {
-    let failed = |problem| StepError { step: step.name(), problem };
-    let found = step.look(site).await.map_err(failed)?;
+    let looked = step.look(site).await;
+    let found = looked.map_err(|problem| StepError { step: step.name(), problem })?;
     found.iter().for_each(|change| tell(Event::Found(change)));
-    match found.iter().find(|change| change.verb == Verb::Conflict) {
-        Some(conflict) => Err(failed(Problem::conflict(
-            conflict.object.clone(),
-            conflict.detail.clone(),
-            "nothing of this step was changed",
-        ))),
-        None => Ok(found),
+    Ok(found)
+}
+
+/// Why the step may not go on.
+fn conflict(step: &'static str, found: &[Change]) -> Option<StepError> {
+    let mut conflicts = found.iter().filter(|change| change.verb == Verb::Conflict);
+    let first = conflicts.next()?;
+    let todo = match conflicts.count() {
+        0 => "nothing of this step was changed".to_owned(),
+        more => format!("nothing of this step was changed ({more} more like this above)"),
+    };
+    let problem = Problem::conflict(first.object.clone(), first.detail.clone(), todo);
+    Some(StepError { step, problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_conflicts_are_counted_and_the_first_is_named() {
+        let found = [
+            Change::keep("a", ""),
+            Change::conflict("b", "it is c; do d"),
+            Change::conflict("e", "it is f"),
+        ];
+        let told = conflict("tags", &found).unwrap().to_string();
+        assert_eq!(
+            told,
+            "step tags: b: it is c; do d; nothing of this step was changed (1 more like this above)"
+        );
+        assert_eq!(conflict("tags", &found[..1]), None);
     }
 }

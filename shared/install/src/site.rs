@@ -62,7 +62,7 @@ pub struct Site {
     pub cluster_subnets: Vec<String>,
     /// The URL of the API server.
     pub endpoint: String,
-    /// Whether it can be reached from outside the VPC.
+    /// Whether it can be reached from anywhere outside the VPC.
     pub public_endpoint: bool,
     /// The API server's authority in base64.
     pub certificate_authority: String,

@@ -7,13 +7,11 @@ pub(crate) mod parameters;
 pub(crate) mod state;
 pub(crate) mod template;
 
+use crate::calls::CLOUDFORMATION_DESCRIBE_STACKS;
 use crate::problem::Problem;
-use crate::problem_of::{Call, code, message, of_aws};
+use crate::problem_of::{code, message, of_aws};
 use crate::site::Site;
 use aws_sdk_cloudformation::types::Stack;
-
-pub(crate) const DESCRIBE_STACKS: Call =
-    Call::new("cloudformation", "DescribeStacks", "arn:aws:cloudformation:*:*:stack/joiner-*");
 
 /// The outputs of the stack (infra/template.yaml).
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -69,6 +67,6 @@ pub(crate) async fn describe(site: &Site) -> Result<Option<Stack>, Problem> {
         {
             Ok(None)
         }
-        Err(error) => Err(of_aws(DESCRIBE_STACKS, format!("stack {name}"), &error)),
+        Err(error) => Err(of_aws(CLOUDFORMATION_DESCRIBE_STACKS, format!("stack {name}"), &error)),
     }
 }

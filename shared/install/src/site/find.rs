@@ -1,19 +1,17 @@
 //! Finding the facts, before any step.
 
 use super::{Account, Authentication, Site, Vpc, nodes};
+use crate::calls::{EC2_DESCRIBE_VPCS, EKS_DESCRIBE_CLUSTER};
 use crate::clients::Clients;
 use crate::names::Names;
 use crate::options::Options;
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use aws_config::SdkConfig;
 use aws_sdk_ec2::types::Filter;
-use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus, IpFamily};
+use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus, IpFamily, VpcConfigResponse};
 use model::ClusterFacts;
 use observe::cluster::Connection;
-
-const DESCRIBE_CLUSTER: Call = Call::new("eks", "DescribeCluster", "arn:aws:eks:*:*:cluster/*");
-const DESCRIBE_VPCS: Call = Call::new("ec2", "DescribeVpcs", "*");
 
 impl Site {
     /// Asks AWS for the cluster's facts and connects to it. Changes nothing.
@@ -52,7 +50,7 @@ impl Site {
             cluster_subnets: network
                 .map(|network| network.subnet_ids().to_vec())
                 .unwrap_or_default(),
-            public_endpoint: network.is_none_or(|network| network.endpoint_public_access()),
+            public_endpoint: network.is_none_or(is_public),
             oidc_issuer: issuer(&cluster),
             cluster_security_group: text(
                 network.and_then(|network| network.cluster_security_group_id()),
@@ -73,6 +71,12 @@ impl Site {
     }
 }
 
+/// Whether functions outside the VPC, whose addresses nobody knows, reach the API server.
+fn is_public(network: &VpcConfigResponse) -> bool {
+    let everyone = network.public_access_cidrs().iter().any(|cidr| cidr == "0.0.0.0/0");
+    network.endpoint_public_access() && (everyone || network.public_access_cidrs().is_empty())
+}
+
 async fn describe(aws: &Clients, name: &str, region: &str) -> Result<Cluster, Problem> {
     let object = format!("cluster {name} in {region}");
     let todo = "say the name that `aws eks list-clusters` tells, and the right AWS_REGION";
@@ -85,7 +89,7 @@ async fn describe(aws: &Clients, name: &str, region: &str) -> Result<Cluster, Pr
         {
             None
         }
-        Err(error) => return Err(of_aws(DESCRIBE_CLUSTER, object, &error)),
+        Err(error) => return Err(of_aws(EKS_DESCRIBE_CLUSTER, object, &error)),
     };
     let cluster = cluster.ok_or_else(|| Problem::not_found(object.clone(), "", todo))?;
     match cluster.status() {
@@ -103,7 +107,7 @@ async fn find_vpc(aws: &Clients, id: &str, options: &Options) -> Result<Vpc, Pro
     let object = format!("VPC {id}");
     let by_id = Filter::builder().name("vpc-id").values(id).build();
     let answer = aws.ec2.describe_vpcs().filters(by_id).send().await;
-    let answer = answer.map_err(|error| of_aws(DESCRIBE_VPCS, &object, &error))?;
+    let answer = answer.map_err(|error| of_aws(EC2_DESCRIBE_VPCS, &object, &error))?;
     let tags = answer.vpcs().iter().flat_map(|vpc| vpc.tags());
     let named = tags.filter(|tag| tag.key() == Some("Name")).find_map(|tag| tag.value());
     let name = named.filter(|name| !name.is_empty());

@@ -1,16 +1,12 @@
 //! The role of the nodes.
 
+use crate::calls::{
+    EKS_DESCRIBE_NODEGROUP, EKS_LIST_NODEGROUPS, IAM_GET_INSTANCE_PROFILE, IAM_GET_ROLE,
+};
 use crate::clients::Clients;
 use crate::options::Options;
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
-
-const GET_PROFILE: Call =
-    Call::new("iam", "GetInstanceProfile", "arn:aws:iam::*:instance-profile/*");
-const GET_ROLE: Call = Call::new("iam", "GetRole", "arn:aws:iam::*:role/*");
-const LIST_GROUPS: Call = Call::new("eks", "ListNodegroups", "arn:aws:eks:*:*:cluster/*");
-const DESCRIBE_GROUP: Call =
-    Call::new("eks", "DescribeNodegroup", "arn:aws:eks:*:*:nodegroup/*/*/*");
+use crate::problem_of::of_aws;
 
 /// The role of the nodes.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,7 +53,7 @@ async fn named(aws: &Clients, name: &str) -> Result<NodeRole, Problem> {
         {
             None
         }
-        Err(error) => return Err(of_aws(GET_ROLE, object, &error)),
+        Err(error) => return Err(of_aws(IAM_GET_ROLE, object, &error)),
     };
     let todo = "say with --node-role the name of the role that the nodes have";
     let role = role.ok_or_else(|| Problem::not_found(object, "", todo))?;
@@ -76,7 +72,7 @@ async fn of_profile(aws: &Clients, profile: &str) -> Result<Option<NodeRole>, Pr
         {
             None
         }
-        Err(error) => return Err(of_aws(GET_PROFILE, object, &error)),
+        Err(error) => return Err(of_aws(IAM_GET_INSTANCE_PROFILE, object, &error)),
     };
     let role = found.as_ref().and_then(|found| found.roles().first());
     Ok(role.map(|role| NodeRole {
@@ -89,11 +85,12 @@ async fn of_profile(aws: &Clients, profile: &str) -> Result<Option<NodeRole>, Pr
 async fn of_node_groups(aws: &Clients, cluster: &str) -> Result<Option<NodeRole>, Problem> {
     let object = format!("node groups of cluster {cluster}");
     let answer = aws.eks.list_nodegroups().cluster_name(cluster).send().await;
-    let names = answer.map_err(|error| of_aws(LIST_GROUPS, &object, &error))?;
+    let names = answer.map_err(|error| of_aws(EKS_LIST_NODEGROUPS, &object, &error))?;
     let mut arns = Vec::new();
     for name in names.nodegroups() {
         let asked = aws.eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name);
-        let answer = asked.send().await.map_err(|error| of_aws(DESCRIBE_GROUP, &object, &error))?;
+        let answer =
+            asked.send().await.map_err(|error| of_aws(EKS_DESCRIBE_NODEGROUP, &object, &error))?;
         arns.extend(answer.nodegroup.and_then(|group| group.node_role));
     }
     arns.sort();

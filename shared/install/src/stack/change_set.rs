@@ -4,25 +4,21 @@ use super::events::{Seen, settle};
 use super::parameters::{Values, for_change_set};
 use super::state::{self, State};
 use super::{events, template};
+use crate::calls::{
+    CLOUDFORMATION_CREATE_CHANGE_SET, CLOUDFORMATION_DELETE_CHANGE_SET,
+    CLOUDFORMATION_DELETE_STACK, CLOUDFORMATION_DESCRIBE_CHANGE_SET,
+    CLOUDFORMATION_DESCRIBE_STACK_RESOURCE, CLOUDFORMATION_EXECUTE_CHANGE_SET, S3_GET_OBJECT,
+};
 use crate::emptying;
 use crate::names::hex;
 use crate::problem::Problem;
-use crate::problem_of::{Call, code, of_aws, redacted};
+use crate::problem_of::{code, of_aws, redacted};
 use crate::site::Site;
 use crate::steps::Progress;
 use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, Stack};
 use aws_sdk_s3::presigning::PresigningConfig;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-
-const STACK: &str = "arn:aws:cloudformation:*:*:stack/joiner-*";
-pub(crate) const CREATE: Call = Call::new("cloudformation", "CreateChangeSet", STACK);
-pub(crate) const DESCRIBE: Call = Call::new("cloudformation", "DescribeChangeSet", STACK);
-pub(crate) const EXECUTE: Call = Call::new("cloudformation", "ExecuteChangeSet", STACK);
-pub(crate) const DISCARD: Call = Call::new("cloudformation", "DeleteChangeSet", STACK);
-pub(crate) const DELETE: Call = Call::new("cloudformation", "DeleteStack", STACK);
-pub(crate) const DESCRIBE_RESOURCE: Call =
-    Call::new("cloudformation", "DescribeStackResource", STACK);
 
 /// How often a change set is asked for, and for how long.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -52,7 +48,7 @@ pub(crate) async fn apply(
         return discard(site, &id).await;
     }
     let executed = site.aws.cloudformation.execute_change_set().change_set_name(&id).send().await;
-    executed.map_err(|error| of_aws(EXECUTE, object(site), &error))?;
+    executed.map_err(|error| of_aws(CLOUDFORMATION_EXECUTE_CHANGE_SET, object(site), &error))?;
     judge(site, settle(site, &mut seen, progress).await?)
 }
 
@@ -65,8 +61,7 @@ async fn upload(site: &Site, text: &str) -> Result<String, Problem> {
         expires.map_err(|error| Problem::input("the template's address", error.to_string()))?;
     let asked = site.aws.s3.get_object().bucket(&site.names.bucket).key(key);
     let signed = asked.presigned(expires).await;
-    let signed = signed
-        .map_err(|error| of_aws(crate::installed::GET_OBJECT, "the template's address", &error))?;
+    let signed = signed.map_err(|error| of_aws(S3_GET_OBJECT, "the template's address", &error))?;
     Ok(signed.uri().split('?').next().unwrap_or_default().to_owned())
 }
 
@@ -89,10 +84,11 @@ async fn create(
     let asked =
         asked.set_parameters(Some(parameters)).set_capabilities(Some(capabilities.to_vec()));
     let answer = asked.description("joiner install").send().await;
-    let answer = answer.map_err(|error| of_aws(CREATE, object(site), &error))?;
+    let answer =
+        answer.map_err(|error| of_aws(CLOUDFORMATION_CREATE_CHANGE_SET, object(site), &error))?;
     answer.id.ok_or_else(|| Problem::Refused {
         object: object(site),
-        call: CREATE.to_string(),
+        call: CLOUDFORMATION_CREATE_CHANGE_SET.to_string(),
         cause: "the answer names no change set".to_owned(),
     })
 }
@@ -107,7 +103,8 @@ fn now_s() -> u64 {
 async fn is_ready(site: &Site, id: &str) -> Result<bool, Problem> {
     for _ in 0..ATTEMPTS {
         let answer = site.aws.cloudformation.describe_change_set().change_set_name(id).send().await;
-        let answer = answer.map_err(|error| of_aws(DESCRIBE, object(site), &error))?;
+        let answer = answer
+            .map_err(|error| of_aws(CLOUDFORMATION_DESCRIBE_CHANGE_SET, object(site), &error))?;
         let why = answer.status_reason().unwrap_or_default();
         match answer.status() {
             Some(ChangeSetStatus::CreateComplete) => return Ok(true),
@@ -120,7 +117,7 @@ async fn is_ready(site: &Site, id: &str) -> Result<bool, Problem> {
             Some(ChangeSetStatus::Failed) => {
                 return Err(Problem::Refused {
                     object: object(site),
-                    call: CREATE.to_string(),
+                    call: CLOUDFORMATION_CREATE_CHANGE_SET.to_string(),
                     cause: redacted(why),
                 });
             }
@@ -133,7 +130,7 @@ async fn is_ready(site: &Site, id: &str) -> Result<bool, Problem> {
 
 async fn discard(site: &Site, id: &str) -> Result<(), Problem> {
     let gone = site.aws.cloudformation.delete_change_set().change_set_name(id).send().await;
-    gone.map(drop).map_err(|error| of_aws(DISCARD, object(site), &error))
+    gone.map(drop).map_err(|error| of_aws(CLOUDFORMATION_DELETE_CHANGE_SET, object(site), &error))
 }
 
 /// Whether the stack became what it should.
@@ -180,7 +177,7 @@ pub(crate) async fn delete(site: &Site, progress: Progress<'_>) -> Result<(), Pr
     }
     let id = stack.stack_id().unwrap_or(&site.names.stack);
     let asked = site.aws.cloudformation.delete_stack().stack_name(id).send().await;
-    asked.map_err(|error| of_aws(DELETE, object(site), &error))?;
+    asked.map_err(|error| of_aws(CLOUDFORMATION_DELETE_STACK, object(site), &error))?;
     match settle(site, &mut seen, progress).await? {
         None => Ok(()),
         Some((stack, _))
@@ -203,7 +200,9 @@ async fn turns_bucket(site: &Site) -> Result<Option<String>, Problem> {
     let detail = match asked.send().await {
         Ok(answer) => answer.stack_resource_detail,
         Err(error) if code(&error) == "ValidationError" => None,
-        Err(error) => return Err(of_aws(DESCRIBE_RESOURCE, object(site), &error)),
+        Err(error) => {
+            return Err(of_aws(CLOUDFORMATION_DESCRIBE_STACK_RESOURCE, object(site), &error));
+        }
     };
     let there = |status: &str| !status.starts_with("DELETE_COMPLETE") && status != "CREATE_FAILED";
     let detail = detail

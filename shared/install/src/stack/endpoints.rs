@@ -1,13 +1,12 @@
 //! Which endpoints a VPC lacks for functions in it.
 
+use crate::calls::EC2_DESCRIBE_VPC_ENDPOINTS;
 use crate::network::Net;
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
 use aws_sdk_ec2::types::{Filter, RouteTable};
 use std::collections::BTreeSet;
-
-pub(crate) const DESCRIBE_ENDPOINTS: Call = Call::new("ec2", "DescribeVpcEndpoints", "*");
 
 /// Endpoints that gen3's VPCs have (its terraform: ec2, sts, autoscaling, ecr, ebs, logs), of those that functions need.
 const GEN3: [&str; 2] = ["ec2", "sts"];
@@ -19,7 +18,7 @@ pub(crate) async fn needed(site: &Site, nets: &[&Net]) -> Result<&'static str, P
     let object = format!("endpoints of VPC {}", site.vpc.name);
     let by_vpc = Filter::builder().name("vpc-id").values(&site.vpc.id).build();
     let answer = site.aws.ec2.describe_vpc_endpoints().filters(by_vpc).send().await;
-    let answer = answer.map_err(|error| of_aws(DESCRIBE_ENDPOINTS, &object, &error))?;
+    let answer = answer.map_err(|error| of_aws(EC2_DESCRIBE_VPC_ENDPOINTS, &object, &error))?;
     let names = answer.vpc_endpoints().iter().filter_map(|endpoint| endpoint.service_name());
     let there = names.filter_map(|name| name.rsplit('.').next()).collect::<BTreeSet<_>>();
     let routes = crate::network::routes(site).await?;

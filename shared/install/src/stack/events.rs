@@ -1,16 +1,14 @@
 //! Waiting for a stack, telling what happens to it.
 
 use super::state::{self, State};
+use crate::calls::CLOUDFORMATION_DESCRIBE_STACK_EVENTS;
 use crate::problem::Problem;
-use crate::problem_of::{Call, code, message, of_aws, redacted};
+use crate::problem_of::{code, message, of_aws, redacted};
 use crate::site::Site;
 use crate::steps::Progress;
 use aws_sdk_cloudformation::types::{Stack, StackEvent};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-pub(crate) const DESCRIBE_EVENTS: Call =
-    Call::new("cloudformation", "DescribeStackEvents", "arn:aws:cloudformation:*:*:stack/joiner-*");
 
 /// How often a stack is asked for.
 const FIRST: Duration = Duration::from_millis(200);
@@ -62,7 +60,9 @@ async fn read(site: &Site) -> Result<Vec<StackEvent>, Problem> {
         {
             Ok(Vec::new())
         }
-        Err(error) => Err(of_aws(DESCRIBE_EVENTS, format!("stack {name}"), &error)),
+        Err(error) => {
+            Err(of_aws(CLOUDFORMATION_DESCRIBE_STACK_EVENTS, format!("stack {name}"), &error))
+        }
     }
 }
 

@@ -61,7 +61,7 @@ fn is_issuer_of_eks(issuer: &str) -> bool {
 }
 
 /// Functions in the VPC, for an API server that has no public endpoint.
-async fn in_vpc(site: &Site) -> Result<Values, Problem> {
+pub(crate) async fn in_vpc(site: &Site) -> Result<Values, Problem> {
     let nets = network::subnets(site).await?;
     let nodes = nets.iter().filter(|net| net.is_for_nodes()).collect::<Vec<_>>();
     let ids = nodes.iter().map(|net| net.id.as_str()).collect::<Vec<_>>().join(",");

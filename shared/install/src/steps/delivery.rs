@@ -3,11 +3,12 @@
 mod push;
 
 use super::{Doing, Progress, Step};
+use crate::calls::{S3_CREATE_BUCKET, S3_PUT_BUCKET_PUBLIC_ACCESS_BLOCK, S3_PUT_BUCKET_TAGGING};
 use crate::change::Change;
 use crate::installed::{self, Installed};
 use crate::names::hex;
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::release::Release;
 use crate::site::Site;
 use aws_sdk_s3::types::{
@@ -16,11 +17,6 @@ use aws_sdk_s3::types::{
 };
 use sha2::{Digest, Sha256};
 use std::path::Path;
-
-pub(crate) const CREATE_BUCKET: Call = Call::new("s3", "CreateBucket", "arn:aws:s3:::joiner-*");
-pub(crate) const BLOCK_PUBLIC: Call =
-    Call::new("s3", "PutBucketPublicAccessBlock", "arn:aws:s3:::joiner-*");
-pub(crate) const TAG_BUCKET: Call = Call::new("s3", "PutBucketTagging", "arn:aws:s3:::joiner-*");
 
 /// The functions' code in a bucket, and the webhook's image in a repository.
 pub(super) struct Delivery;
@@ -130,7 +126,7 @@ async fn make_bucket(site: &Site) -> Result<(), Problem> {
                 if error
                     .as_service_error()
                     .is_some_and(|error| error.is_bucket_already_owned_by_you()) => {}
-            Err(error) => return Err(of_aws(CREATE_BUCKET, object, &error)),
+            Err(error) => return Err(of_aws(S3_CREATE_BUCKET, object, &error)),
         }
     }
     let block = PublicAccessBlockConfiguration::builder()
@@ -141,12 +137,12 @@ async fn make_bucket(site: &Site) -> Result<(), Problem> {
         .build();
     let asked = s3.put_public_access_block().bucket(bucket);
     let blocked = asked.public_access_block_configuration(block).send().await;
-    blocked.map_err(|error| of_aws(BLOCK_PUBLIC, &object, &error))?;
+    blocked.map_err(|error| of_aws(S3_PUT_BUCKET_PUBLIC_ACCESS_BLOCK, &object, &error))?;
     let tag = Tag::builder().key(&site.names.tag).value("owned").build();
     let tags = tag.and_then(|tag| Tagging::builder().tag_set(tag).build());
     let tags = tags.map_err(|error| Problem::input(&object, error.to_string()))?;
     let tagged = s3.put_bucket_tagging().bucket(bucket).tagging(tags).send().await;
-    tagged.map(drop).map_err(|error| of_aws(TAG_BUCKET, &object, &error))
+    tagged.map(drop).map_err(|error| of_aws(S3_PUT_BUCKET_TAGGING, &object, &error))
 }
 
 /// Whether this is a release at all: asked before anything is changed.

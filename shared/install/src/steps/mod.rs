@@ -1,5 +1,6 @@
 //! The steps, each in a file of its own, and their order.
 
+mod access;
 mod cluster_autoscaler;
 mod delivery;
 mod identity;
@@ -66,6 +67,7 @@ pub fn install() -> Vec<Box<dyn Step>> {
         Box::new(tags::Tags),
         Box::new(delivery::Delivery),
         Box::new(stack::Stack),
+        Box::new(access::Access),
         Box::new(webhook::Webhook),
         Box::new(pools::Pools),
         Box::new(verify::Verify),

@@ -1,19 +1,17 @@
 //! The CloudFormation stack.
 
 use super::{Doing, Progress, Step};
+use crate::calls::CLOUDFORMATION_GET_TEMPLATE;
 use crate::change::Change;
 use crate::installed::{self, Installed};
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
 use crate::stack::change_set::{self, what_to_do};
 use crate::stack::parameters::{self, Values};
 use crate::stack::state::{self, State};
 use crate::stack::{self, events, template};
 use aws_sdk_cloudformation::types::TemplateStage;
-
-pub(crate) const GET_TEMPLATE: Call =
-    Call::new("cloudformation", "GetTemplate", "arn:aws:cloudformation:*:*:stack/joiner-*");
 
 /// The functions, queues, rules, alarms and roles.
 pub(super) struct Stack;
@@ -117,7 +115,7 @@ async fn compared(
     let (text, values) = wanted(site, installed, Some(found)).await?;
     let asked = site.aws.cloudformation.get_template().stack_name(&site.names.stack);
     let answer = asked.template_stage(TemplateStage::Original).send().await;
-    let answer = answer.map_err(|error| of_aws(GET_TEMPLATE, &object, &error))?;
+    let answer = answer.map_err(|error| of_aws(CLOUDFORMATION_GET_TEMPLATE, &object, &error))?;
     let mut differs = parameters::differences(found, &values);
     if answer.template_body().map(str::trim) != Some(text.trim()) {
         differs.push("another template or other code".to_owned());

@@ -3,18 +3,16 @@
 mod decide;
 
 use super::{Doing, Progress, Step};
+use crate::calls::{EC2_CREATE_TAGS, EC2_DELETE_TAGS};
 use crate::change::{Change, Verb};
 use crate::network::{self, Group, Net};
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
 use aws_sdk_ec2::types::Tag;
 pub(crate) use decide::Tagging;
 use decide::wanted;
 use model::labels::DISCOVERY;
-
-pub(crate) const CREATE_TAGS: Call = Call::new("ec2", "CreateTags", "arn:aws:ec2:*:*:*/*");
-pub(crate) const DELETE_TAGS: Call = Call::new("ec2", "DeleteTags", "arn:aws:ec2:*:*:*/*");
 
 /// Discovery tags on private and secondary subnets and on the nodes' security groups.
 pub(super) struct Tags;
@@ -106,7 +104,7 @@ async fn write(site: &Site, tagging: &Tagging) -> Result<(), Problem> {
     let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
     let asked = site.aws.ec2.create_tags().resources(&tagging.id);
     let asked = asked.tags(tag(DISCOVERY, value)).tags(tag(&site.names.tag, &tagging.memory()));
-    asked.send().await.map_err(|error| of_aws(CREATE_TAGS, &tagging.object, &error))?;
+    asked.send().await.map_err(|error| of_aws(EC2_CREATE_TAGS, &tagging.object, &error))?;
     Ok(())
 }
 
@@ -115,7 +113,7 @@ async fn erase(site: &Site, tagging: &Tagging) -> Result<(), Problem> {
     let tag = |key: &str| Tag::builder().key(key).build();
     let asked = site.aws.ec2.delete_tags().resources(&tagging.id);
     let asked = asked.tags(tag(DISCOVERY)).tags(tag(&site.names.tag));
-    asked.send().await.map_err(|error| of_aws(DELETE_TAGS, &tagging.object, &error))?;
+    asked.send().await.map_err(|error| of_aws(EC2_DELETE_TAGS, &tagging.object, &error))?;
     Ok(())
 }
 
@@ -125,7 +123,7 @@ pub(crate) async fn put_back(site: &Site, tagging: &Tagging) -> Result<(), Probl
     if tagging.found != tagging.wanted {
         let key = Tag::builder().key(&site.names.tag).build();
         let asked = site.aws.ec2.delete_tags().resources(&tagging.id).tags(key);
-        asked.send().await.map_err(|error| of_aws(DELETE_TAGS, &tagging.object, &error))?;
+        asked.send().await.map_err(|error| of_aws(EC2_DELETE_TAGS, &tagging.object, &error))?;
         return Ok(());
     }
     let Some(before) = memory.strip_prefix(decide::BEFORE) else {
@@ -133,9 +131,9 @@ pub(crate) async fn put_back(site: &Site, tagging: &Tagging) -> Result<(), Probl
     };
     let tag = Tag::builder().key(DISCOVERY).value(before).build();
     let asked = site.aws.ec2.create_tags().resources(&tagging.id).tags(tag);
-    asked.send().await.map_err(|error| of_aws(CREATE_TAGS, &tagging.object, &error))?;
+    asked.send().await.map_err(|error| of_aws(EC2_CREATE_TAGS, &tagging.object, &error))?;
     let key = Tag::builder().key(&site.names.tag).build();
     let asked = site.aws.ec2.delete_tags().resources(&tagging.id).tags(key);
-    asked.send().await.map_err(|error| of_aws(DELETE_TAGS, &tagging.object, &error))?;
+    asked.send().await.map_err(|error| of_aws(EC2_DELETE_TAGS, &tagging.object, &error))?;
     Ok(())
 }

@@ -1,28 +1,21 @@
 //! The webhook's image into ECR, by ECR's own calls: what a registry's client would send, without one.
 
 use super::{Progress, of};
+use crate::calls::{
+    ECR_BATCH_CHECK_LAYER_AVAILABILITY, ECR_COMPLETE_LAYER_UPLOAD, ECR_CREATE_REPOSITORY,
+    ECR_INITIATE_LAYER_UPLOAD, ECR_PUT_IMAGE, ECR_UPLOAD_LAYER_PART,
+};
 use crate::change::Change;
 use crate::image::INSTALLED;
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::release::{Image, Release};
 use crate::site::Site;
 use aws_sdk_ecr::primitives::Blob;
 use aws_sdk_ecr::types::{LayerAvailability, Tag};
 
-pub(crate) const CREATE_REPOSITORY: Call = repository("CreateRepository");
-pub(crate) const CHECK_LAYERS: Call = repository("BatchCheckLayerAvailability");
-pub(crate) const INITIATE: Call = repository("InitiateLayerUpload");
-pub(crate) const UPLOAD: Call = repository("UploadLayerPart");
-pub(crate) const COMPLETE: Call = repository("CompleteLayerUpload");
-pub(crate) const PUT_IMAGE: Call = repository("PutImage");
-
 /// Bytes of a part, unless ECR asks for another size.
 const PART: usize = 10 << 20;
-
-const fn repository(action: &'static str) -> Call {
-    Call::new("ecr", action, "arn:aws:ecr:*:*:repository/joiner/*")
-}
 
 /// What is there of the image.
 pub(super) async fn look(site: &Site, release: &Release) -> Result<Vec<Change>, Problem> {
@@ -78,7 +71,7 @@ async fn make_repository(site: &Site) -> Result<(), Problem> {
         {
             Ok(())
         }
-        Err(error) => Err(of_aws(CREATE_REPOSITORY, object, &error)),
+        Err(error) => Err(of_aws(ECR_CREATE_REPOSITORY, object, &error)),
     }
 }
 
@@ -86,8 +79,9 @@ async fn has_blob(site: &Site, digest: &str) -> Result<bool, Problem> {
     let name = &site.names.repository;
     let asked = site.aws.ecr.batch_check_layer_availability().repository_name(name);
     let answer = asked.layer_digests(digest).send().await;
-    let answer =
-        answer.map_err(|error| of_aws(CHECK_LAYERS, format!("repository {name}"), &error))?;
+    let answer = answer.map_err(|error| {
+        of_aws(ECR_BATCH_CHECK_LAYER_AVAILABILITY, format!("repository {name}"), &error)
+    })?;
     Ok(answer.layers().iter().any(|layer| {
         layer.layer_digest() == Some(digest)
             && layer.layer_availability() == Some(&LayerAvailability::Available)
@@ -99,7 +93,7 @@ async fn upload(site: &Site, digest: &str, blob: &[u8]) -> Result<(), Problem> {
     let (name, ecr) = (&site.names.repository, &site.aws.ecr);
     let object = || format!("layer {digest} in repository {name}");
     let begun = ecr.initiate_layer_upload().repository_name(name).send().await;
-    let begun = begun.map_err(|error| of_aws(INITIATE, object(), &error))?;
+    let begun = begun.map_err(|error| of_aws(ECR_INITIATE_LAYER_UPLOAD, object(), &error))?;
     let id = begun.upload_id().unwrap_or_default();
     let size = begun.part_size().and_then(|size| usize::try_from(size).ok());
     let size = size.filter(|size| *size > 0).unwrap_or(PART);
@@ -110,7 +104,7 @@ async fn upload(site: &Site, digest: &str, blob: &[u8]) -> Result<(), Problem> {
             .part_first_byte(i64::try_from(first).unwrap_or_default())
             .part_last_byte(i64::try_from(first + part.len() - 1).unwrap_or_default());
         let sent = asked.layer_part_blob(Blob::new(part)).send().await;
-        sent.map_err(|error| of_aws(UPLOAD, object(), &error))?;
+        sent.map_err(|error| of_aws(ECR_UPLOAD_LAYER_PART, object(), &error))?;
     }
     let asked = ecr.complete_layer_upload().repository_name(name).upload_id(id);
     match asked.layer_digests(digest).send().await {
@@ -122,7 +116,7 @@ async fn upload(site: &Site, digest: &str, blob: &[u8]) -> Result<(), Problem> {
         {
             Ok(())
         }
-        Err(error) => Err(of_aws(COMPLETE, object(), &error)),
+        Err(error) => Err(of_aws(ECR_COMPLETE_LAYER_UPLOAD, object(), &error)),
     }
 }
 
@@ -141,7 +135,7 @@ async fn put_image(site: &Site, image: &Image) -> Result<(), Problem> {
             Ok(())
         }
         Err(error) => {
-            Err(of_aws(PUT_IMAGE, format!("webhook's image in repository {name}"), &error))
+            Err(of_aws(ECR_PUT_IMAGE, format!("webhook's image in repository {name}"), &error))
         }
     }
 }

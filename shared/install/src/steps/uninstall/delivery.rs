@@ -1,16 +1,13 @@
 //! The code's bucket and the image's repository go.
 
+use crate::calls::{ECR_DELETE_REPOSITORY, S3_DELETE_BUCKET};
 use crate::change::Change;
 use crate::emptying;
 use crate::installed;
 use crate::problem::Problem;
-use crate::problem_of::{Call, of_aws};
+use crate::problem_of::of_aws;
 use crate::site::Site;
 use crate::steps::{Doing, Progress, Step};
-
-pub(crate) const DELETE_REPOSITORY: Call =
-    Call::new("ecr", "DeleteRepository", "arn:aws:ecr:*:*:repository/joiner/*");
-pub(crate) const DELETE_BUCKET: Call = Call::new("s3", "DeleteBucket", "arn:aws:s3:::joiner-*");
 
 /// The bucket of the code, and the repository of the image.
 pub(in crate::steps) struct Delivery;
@@ -49,7 +46,7 @@ impl Step for Delivery {
                 let bucket = &site.names.bucket;
                 emptying::empty(site, bucket).await?;
                 let gone = site.aws.s3.delete_bucket().bucket(bucket).send().await;
-                gone.map_err(|error| of_aws(DELETE_BUCKET, format!("bucket {bucket}"), &error))?;
+                gone.map_err(|error| of_aws(S3_DELETE_BUCKET, format!("bucket {bucket}"), &error))?;
             }
             Ok(())
         })
@@ -67,6 +64,6 @@ async fn remove_repository(site: &Site) -> Result<(), Problem> {
         {
             Ok(())
         }
-        Err(error) => Err(of_aws(DELETE_REPOSITORY, format!("repository {name}"), &error)),
+        Err(error) => Err(of_aws(ECR_DELETE_REPOSITORY, format!("repository {name}"), &error)),
     }
 }

@@ -1,10 +1,11 @@
-//! The functions' user goes from aws-auth.
+//! The functions' user goes from aws-auth; what others may use stays, and is told.
 
+use crate::aws_auth;
 use crate::change::Change;
-use crate::site::Site;
+use crate::site::{Authentication, Site};
 use crate::steps::{Doing, Progress, Step};
 
-/// The functions' user goes from aws-auth.
+/// The functions' user, and what of identities is left.
 pub(in crate::steps) struct Identity;
 
 impl Step for Identity {
@@ -12,16 +13,29 @@ impl Step for Identity {
         "identity"
     }
 
-    fn look<'a>(&'a self, _site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
+        Box::pin(async {
+            let left = "is left, because others may use it";
+            let mut changes = vec![
+                Change::keep("service-linked role AWSServiceRoleForEC2Spot", left),
+                Change::keep("OIDC provider of the cluster", left),
+            ];
+            if site.authentication == Authentication::ConfigMap
+                && aws_auth::has_ours(&aws_auth::read(site).await?)
+            {
+                let map = "ConfigMap kube-system/aws-auth";
+                changes.push(Change::remove(map, "the entry of the group joiner:functions"));
+            }
+            Ok(changes)
+        })
     }
 
     fn carry_out<'a>(
         &'a self,
-        _site: &'a Site,
+        site: &'a Site,
         _changes: &'a [Change],
         _progress: Progress<'a>,
     ) -> Doing<'a, ()> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async { aws_auth::write(site, None).await })
     }
 }
