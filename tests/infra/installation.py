@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import tarfile
-import tempfile
+import urllib.request
 import zipfile
 from pathlib import Path
 
 import boto3
-from rendered import TOP
+from rendered import ACCOUNT, TOP
 
 KEY = "karpenter.sh/discovery"
 FUNCTIONS = ["on-interruption", "on-pending-pods", "on-schedule"]
@@ -48,13 +48,26 @@ def tar(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+# A function that takes what comes and does nothing: most tests are not about what functions do.
+IDLE = """#!/usr/bin/env python3
+# {version}
+import os, urllib.request
+api = f"http://{{os.environ['AWS_LAMBDA_RUNTIME_API']}}/2018-06-01/runtime/invocation/"
+while True:
+    with urllib.request.urlopen(api + "next") as event:
+        request = event.headers["Lambda-Runtime-Aws-Request-Id"]
+    answer = urllib.request.Request(api + request + "/response", data=b'{{"batchItemFailures":[]}}')
+    urllib.request.urlopen(answer).close()
+"""
+
+
 def release(directory: Path, binaries: Path | None = None, version: str = "0.1.0") -> Path:
-    """A release with these functions; without any, with some that only end."""
+    """A release with these functions; without any, with some that do nothing."""
     directory.mkdir(parents=True, exist_ok=True)
     files = {"release.json": json.dumps({"version": version, "architecture": "x86_64"}).encode()}
     files["webhook.tar"] = image(version.encode())
     for name in FUNCTIONS:
-        code = (binaries / name).read_bytes() if binaries else f"#!/bin/sh\n# {version}\n".encode()
+        code = (binaries / name).read_bytes() if binaries else IDLE.format(version=version).encode()
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             about = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
@@ -70,10 +83,32 @@ def release(directory: Path, binaries: Path | None = None, version: str = "0.1.0
 def joiner(*arguments, input: str = "", **environment) -> tuple[int, str]:
     """Runs the command: its exit code and all that it prints."""
     command = [str(JOINER), *map(str, arguments)]
-    done = subprocess.run(
-        command, input=input, capture_output=True, text=True, timeout=300, env=os.environ | {"NO_COLOR": "1"} | environment
-    )
-    return done.returncode, done.stdout + done.stderr
+    environment = {name: value for name, value in os.environ.items() if name != "CLUSTER_NAME"} | {"NO_COLOR": "1"} | environment
+    try:
+        done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=120, env=environment)
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"{command} does not end:\n{(late.stdout or b'').decode()}{(late.stderr or b'').decode()}") from None
+    said = done.stdout + done.stderr
+    for word in (ACCOUNT, "panicked", os.environ["AWS_SECRET_ACCESS_KEY"] + "\n"):
+        if word in said:
+            raise AssertionError(f"{word!r} is in what {command} says:\n{said}")
+    return done.returncode, said
+
+
+def fault(**fault) -> None:
+    """The emulator's calls of AWS fail so, until `calm`."""
+    request = urllib.request.Request(f"{os.environ['JOINER_FAULTS_URL']}/faults", json.dumps(fault).encode(), method="POST")
+    urllib.request.urlopen(request).close()
+
+
+def calm() -> None:
+    urllib.request.urlopen(urllib.request.Request(f"{os.environ['JOINER_FAULTS_URL']}/faults", method="DELETE")).close()
+
+
+def door(path: str, **body) -> None:
+    """Another wish of the emulator's own door (tests/real/aws/control.py)."""
+    request = urllib.request.Request(f"{os.environ['JOINER_FAULTS_URL']}/{path}", json.dumps(body).encode(), method="POST")
+    urllib.request.urlopen(request).close()
 
 
 def kubectl(*arguments, input: str = "") -> str:
@@ -148,6 +183,13 @@ class Account:
 
     def discover(self, resource: str, value: str) -> None:
         self.ec2.create_tags(Resources=[resource], Tags=[{"Key": KEY, "Value": value}])
+
+    def undiscover(self, *resources: str) -> None:
+        self.ec2.delete_tags(Resources=list(resources), Tags=[{"Key": KEY}])
+
+    def sizes(self) -> dict[str, list[int]]:
+        groups = boto3.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+        return {each["AutoScalingGroupName"]: [each["MinSize"], each["MaxSize"], each["DesiredCapacity"]] for each in groups}
 
     def subnet(self, name: str, zone: str, block: str, vpc: str | None = None, keep: str = "") -> str:
         region = self.ec2.meta.region_name

@@ -22,7 +22,7 @@ from pathlib import Path
 import urllib3
 
 import user_data
-from objects import conditions, is_ready, node, running
+from objects import conditions, is_ready, node, now, running
 
 WORKERS = 12
 HEARTS = 4
@@ -308,6 +308,14 @@ class Kubelets:
                     kubelet.waiting.append(pod)
                     return
             self.pool.submit(self.guarded, self.start_pod, kubelet, pod)
+        elif pod["status"].get("phase") == "Running" and kubelet.phase == "ready" and not is_ready(pod):
+            # The node controller says so of the pods of a node that was silent; its kubelet, back again, says what is.
+            self.heartbeats.submit(self.guarded, self.make_pod_ready, metadata)
+
+    def make_pod_ready(self, metadata: dict) -> None:
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": now()}
+        self.api.call("PATCH", path, {"status": {"conditions": [ready]}}, STRATEGIC)
 
     def start_pod(self, kubelet: Kubelet, pod: dict) -> None:
         host = kubelet.instance["privateIp"]

@@ -8,6 +8,8 @@ pub(crate) const AUTOSCALING_DESCRIBE_AUTO_SCALING_GROUPS: Call =
     Call::new("autoscaling", "DescribeAutoScalingGroups", "*");
 pub(crate) const AUTOSCALING_DESCRIBE_AUTO_SCALING_INSTANCES: Call =
     Call::new("autoscaling", "DescribeAutoScalingInstances", "*");
+pub(crate) const AUTOSCALING_TERMINATE_INSTANCE_IN_AUTO_SCALING_GROUP: Call =
+    Call::new("autoscaling", "TerminateInstanceInAutoScalingGroup", "*");
 pub(crate) const AUTOSCALING_UPDATE_AUTO_SCALING_GROUP: Call =
     Call::new("autoscaling", "UpdateAutoScalingGroup", "*");
 pub(crate) const CLOUDFORMATION_CREATE_CHANGE_SET: Call =
@@ -33,6 +35,8 @@ pub(crate) const CLOUDFORMATION_GET_TEMPLATE: Call =
     Call::new("cloudformation", "GetTemplate", "arn:aws:cloudformation:*:*:stack/joiner-*");
 pub(crate) const EC2_CREATE_TAGS: Call = Call::new("ec2", "CreateTags", "arn:aws:ec2:*:*:*/*");
 pub(crate) const EC2_DELETE_TAGS: Call = Call::new("ec2", "DeleteTags", "arn:aws:ec2:*:*:*/*");
+pub(crate) const EC2_DESCRIBE_LAUNCH_TEMPLATES: Call =
+    Call::new("ec2", "DescribeLaunchTemplates", "*");
 pub(crate) const EC2_DESCRIBE_ROUTE_TABLES: Call = Call::new("ec2", "DescribeRouteTables", "*");
 pub(crate) const EC2_DESCRIBE_SECURITY_GROUPS: Call =
     Call::new("ec2", "DescribeSecurityGroups", "*");
@@ -85,6 +89,8 @@ pub(crate) const IAM_LIST_ROLES: Call = Call::new("iam", "ListRoles", "*");
 pub(crate) const IAM_SIMULATE_PRINCIPAL_POLICY: Call =
     Call::new("iam", "SimulatePrincipalPolicy", "arn:aws:iam::*:role/*");
 pub(crate) const LAMBDA_GET_ACCOUNT_SETTINGS: Call = Call::new("lambda", "GetAccountSettings", "*");
+pub(crate) const LAMBDA_INVOKE_FUNCTION: Call =
+    Call::new("lambda", "InvokeFunction", "arn:aws:lambda:*:*:function:joiner-*");
 pub(crate) const LAMBDA_LIST_EVENT_SOURCE_MAPPINGS: Call =
     Call::new("lambda", "ListEventSourceMappings", "*");
 pub(crate) const LAMBDA_UPDATE_EVENT_SOURCE_MAPPING: Call =
@@ -109,6 +115,7 @@ pub(crate) const ALL: &[Call] = &[
     AUTOSCALING_DELETE_TAGS,
     AUTOSCALING_DESCRIBE_AUTO_SCALING_GROUPS,
     AUTOSCALING_DESCRIBE_AUTO_SCALING_INSTANCES,
+    AUTOSCALING_TERMINATE_INSTANCE_IN_AUTO_SCALING_GROUP,
     AUTOSCALING_UPDATE_AUTO_SCALING_GROUP,
     CLOUDFORMATION_CREATE_CHANGE_SET,
     CLOUDFORMATION_DELETE_CHANGE_SET,
@@ -121,6 +128,7 @@ pub(crate) const ALL: &[Call] = &[
     CLOUDFORMATION_GET_TEMPLATE,
     EC2_CREATE_TAGS,
     EC2_DELETE_TAGS,
+    EC2_DESCRIBE_LAUNCH_TEMPLATES,
     EC2_DESCRIBE_ROUTE_TABLES,
     EC2_DESCRIBE_SECURITY_GROUPS,
     EC2_DESCRIBE_SUBNETS,
@@ -149,6 +157,7 @@ pub(crate) const ALL: &[Call] = &[
     IAM_LIST_ROLES,
     IAM_SIMULATE_PRINCIPAL_POLICY,
     LAMBDA_GET_ACCOUNT_SETTINGS,
+    LAMBDA_INVOKE_FUNCTION,
     LAMBDA_LIST_EVENT_SOURCE_MAPPINGS,
     LAMBDA_UPDATE_EVENT_SOURCE_MAPPING,
     S3_CREATE_BUCKET,

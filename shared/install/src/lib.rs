@@ -16,6 +16,7 @@ pub mod manifest;
 mod names;
 mod network;
 mod options;
+mod pause;
 mod problem;
 mod problem_of;
 mod profile;

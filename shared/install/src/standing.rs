@@ -20,26 +20,39 @@ pub(crate) struct Standing {
     pub(crate) instance: Option<String>,
 }
 
+/// Nodes that run on EC2 and belong to no pool, ready or not.
+pub(crate) async fn unmanaged(site: &Site) -> Result<Vec<Standing>, Problem> {
+    Ok(list(site).await?.iter().filter(|node| is_unmanaged(node)).map(standing).collect())
+}
+
 /// Nodes that are ready, take pods, run on EC2 and belong to no pool.
 pub(crate) async fn unmanaged_ready(site: &Site) -> Result<Vec<Standing>, Problem> {
+    Ok(list(site).await?.iter().filter(|node| stands(node)).map(standing).collect())
+}
+
+async fn list(site: &Site) -> Result<Vec<Node>, Problem> {
     let nodes: Api<Node> = Api::all(site.kube.clone());
     let listed = nodes.list(&ListParams::default()).await;
     let listed =
         listed.map_err(|error| of_kube("list", "nodes", "nodes of the cluster", &error))?;
-    Ok(listed.items.iter().filter(|node| stands(node)).map(standing).collect())
+    Ok(listed.items)
 }
 
-fn stands(node: &Node) -> bool {
+fn is_unmanaged(node: &Node) -> bool {
     let labels = node.metadata.labels.as_ref();
     let has = |name: &str| labels.is_some_and(|labels| labels.contains_key(name));
     let fargate = labels.and_then(|labels| labels.get("eks.amazonaws.com/compute-type"));
+    let managed = has(NODE_POOL) || has(PROVISIONER_NAME);
+    !managed && fargate.is_none_or(|kind| kind != "fargate")
+}
+
+fn stands(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.is_some_and(|all| {
         all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     });
     let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
-    let managed = has(NODE_POOL) || has(PROVISIONER_NAME);
-    ready && !cordoned && !managed && fargate.is_none_or(|kind| kind != "fargate")
+    ready && !cordoned && is_unmanaged(node)
 }
 
 fn standing(node: &Node) -> Standing {

@@ -14,6 +14,8 @@ POST   status      {instance, impairedForS | event}   its checks have failed for
 POST   terminate   {instance}        ends an instance as EC2 does by itself, without a call that is counted
 POST   subnet      {id, available}   how many addresses are free in a subnet
 POST   reservations {…}              adds a capacity reservation as DescribeCapacityReservations answers it
+POST   cluster     {name}            another cluster of the account, in a VPC of its own, with the same API server
+POST   endpoint    {public}          whether the cluster's API server has a public endpoint
 POST   enforce     {principals: {…}} IAM is enforced from now on: by name, {policies: […], accessKeyId, secretAccessKey}
 POST   token-review                  the API server's authentication webhook
 """
@@ -79,6 +81,8 @@ class Control:
             ("POST", "terminate"): lambda: self.terminate(request["instance"]),
             ("POST", "subnet"): lambda: self.set_subnet(request["id"], int(request["available"])),
             ("POST", "reservations"): lambda: self.reservations.append(request),
+            ("POST", "endpoint"): lambda: seed.publish(self.facts, bool(request["public"])),
+            ("POST", "cluster"): lambda: seed.neighbour(self.facts | {"cluster": request["name"]}),
             ("POST", "enforce"): lambda: self.enforce(request["principals"]),
             ("POST", "token-review"): lambda: eks_token.review(request, self.facts["cluster"], self.secret),
         }

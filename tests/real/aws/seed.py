@@ -33,6 +33,21 @@ def seed(facts: dict) -> None:
     seed_cluster(eks_backends[account][region], facts, network, role)
 
 
+def neighbour(facts: dict) -> dict:
+    """Another cluster of the account, in a VPC of its own, with the same API server."""
+    account, region = facts["account"], facts["region"]
+    network = seed_network(ec2_backends[account][region], facts["cluster"], region, "10.64")
+    role = seed_node_role(iam_backends[account]["aws"], facts["cluster"])
+    seed_cluster(eks_backends[account][region], facts, network, role)
+    return network
+
+
+def publish(facts: dict, public: bool) -> None:
+    """Whether the cluster's API server has a public endpoint."""
+    cluster = eks_backends[facts["account"]][facts["region"]].clusters[facts["cluster"]]
+    cluster.resources_vpc_config["endpointPublicAccess"] = public
+
+
 def tags(cluster: str, name: str) -> dict[str, str]:
     return {
         "Name": name,
@@ -41,12 +56,12 @@ def tags(cluster: str, name: str) -> dict[str, str]:
     }
 
 
-def seed_network(ec2, cluster: str, region: str) -> dict:
-    vpc = ec2.create_vpc("10.0.0.0/16")
+def seed_network(ec2, cluster: str, region: str, block: str = "10.0") -> dict:
+    vpc = ec2.create_vpc(f"{block}.0.0/16")
     vpc.add_tags({"Name": cluster})
     subnets = []
     for index, zone in enumerate(ZONES):
-        subnet = ec2.create_subnet(vpc.id, f"10.0.{index * 64}.0/18", availability_zone=f"{region}{zone}")
+        subnet = ec2.create_subnet(vpc.id, f"{block}.{index * 64}.0/18", availability_zone=f"{region}{zone}")
         subnet.add_tags(tags(cluster, f"{cluster}-private-{region}{zone}"))
         subnets.append(subnet.id)
     nodes = ec2.create_security_group(f"{cluster}-node", "nodes", vpc_id=vpc.id)

@@ -45,6 +45,8 @@ enum Command {
     #[cfg(feature = "live")]
     Preflight(installation::preflight::Arguments),
     #[cfg(feature = "live")]
+    RotateSystemNodes(installation::rotate_system_nodes::Arguments),
+    #[cfg(feature = "live")]
     Uninstall(installation::uninstall::Arguments),
     #[cfg(feature = "live")]
     Update(installation::update::Arguments),
@@ -77,6 +79,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Install(arguments) => installation::install::run(arguments),
         #[cfg(feature = "live")]
         Command::Preflight(arguments) => installation::preflight::run(arguments),
+        #[cfg(feature = "live")]
+        Command::RotateSystemNodes(arguments) => installation::rotate_system_nodes::run(arguments),
         #[cfg(feature = "live")]
         Command::Uninstall(arguments) => installation::uninstall::run(arguments),
         #[cfg(feature = "live")]

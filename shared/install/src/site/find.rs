@@ -10,8 +10,14 @@ use crate::problem_of::of_aws;
 use aws_config::SdkConfig;
 use aws_sdk_ec2::types::Filter;
 use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus, IpFamily, VpcConfigResponse};
+use kube::client::Body;
 use model::ClusterFacts;
 use observe::cluster::Connection;
+use std::time::Duration;
+use tower::BoxError;
+
+/// The API server answers in less, or not at all.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 impl Site {
     /// Asks AWS for the cluster's facts and connects to it. Changes nothing.
@@ -40,7 +46,7 @@ impl Site {
         let vpc_id = text(network.and_then(|network| network.vpc_id()));
         let vpc = find_vpc(&aws, &vpc_id, &options).await?;
         let facts = facts(&cluster, &options.cluster, &region, &vpc_id);
-        let kube = connect(config, &options, &facts).await?;
+        let kube = with_deadline(connect(config, &options, &facts).await?);
         let node_role = nodes::find(&aws, &options, &vpc.name).await?;
         Ok(Self {
             names: Names::new(&options.cluster, &region, account),
@@ -196,6 +202,32 @@ async fn connect(
         )),
         _ => Ok(connection.client),
     }
+}
+
+/// The client with an end to every request: one that is never answered must not keep whoever installs waiting. Reading is tried twice.
+fn with_deadline(client: kube::Client) -> kube::Client {
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            let again = (request.method() == http::Method::GET).then(|| copy(&request));
+            let late = match tokio::time::timeout(DEADLINE, client.send(request)).await {
+                Ok(answer) => return answer.map_err(BoxError::from),
+                Err(late) => late,
+            };
+            let Some(again) = again else { return Err(BoxError::from(late)) };
+            tokio::time::timeout(DEADLINE, client.send(again)).await?.map_err(BoxError::from)
+        }
+    });
+    kube::Client::new(service, "default")
+}
+
+/// A request without a body, once more.
+fn copy(request: &http::Request<Body>) -> http::Request<Body> {
+    let mut again = http::Request::new(Body::empty());
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    again
 }
 
 /// The URL that the kubeconfig has for the chosen context.

@@ -121,7 +121,7 @@ async fn is_ready(site: &Site, id: &str) -> Result<bool, Problem> {
                     cause: redacted(why),
                 });
             }
-            _ => tokio::time::sleep(PAUSE).await,
+            _ => crate::pause::pause(PAUSE).await,
         }
     }
     let todo = "run the same command again";

@@ -120,7 +120,7 @@ pub(crate) async fn settle(
                 "look at its events, and run the same command again when it is",
             ));
         }
-        tokio::time::sleep(pause).await;
+        crate::pause::pause(pause).await;
         waited += pause;
         pause = (pause * 2).min(LONGEST);
     }

@@ -9,6 +9,8 @@ mod mode;
 mod namespace;
 mod pools;
 mod preflight;
+mod probe;
+mod rotate;
 mod stack;
 mod tags;
 mod uninstall;
@@ -69,6 +71,7 @@ pub fn install() -> Vec<Box<dyn Step>> {
         Box::new(stack::Stack),
         Box::new(access::Access),
         Box::new(webhook::Webhook),
+        Box::new(probe::Probe),
         Box::new(pools::Pools),
         Box::new(verify::Verify),
         Box::new(karpenter::Karpenter { takes_over: true }),
@@ -94,6 +97,11 @@ pub fn uninstall() -> Vec<Box<dyn Step>> {
 /// The pools and classes alone: `joiner update`.
 pub fn update() -> Vec<Box<dyn Step>> {
     vec![Box::new(pools::Pools)]
+}
+
+/// The two nodes outside Joiner's management, one at a time, and the proof: `joiner rotate-system-nodes`.
+pub fn rotate_system_nodes() -> Vec<Box<dyn Step>> {
+    vec![Box::new(rotate::Rotate), Box::new(verify::Verify)]
 }
 
 /// The proof alone: `joiner verify`.

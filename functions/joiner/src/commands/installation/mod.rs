@@ -2,6 +2,7 @@
 
 pub(crate) mod install;
 pub(crate) mod preflight;
+pub(crate) mod rotate_system_nodes;
 pub(crate) mod uninstall;
 pub(crate) mod update;
 pub(crate) mod verify;

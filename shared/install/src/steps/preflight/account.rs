@@ -4,6 +4,7 @@ use super::found;
 use super::permissions;
 use crate::calls::{LAMBDA_GET_ACCOUNT_SETTINGS, SERVICEQUOTAS_GET_SERVICE_QUOTA};
 use crate::change::Change;
+use crate::installed;
 use crate::problem::Problem;
 use crate::problem_of::of_aws;
 use crate::site::Site;
@@ -17,7 +18,7 @@ const FEW_VCPUS: f64 = 32.0;
 
 pub(super) async fn look(site: &Site) -> Vec<Change> {
     let mut changes = permissions::look(site).await;
-    changes.push(release(site));
+    changes.push(found("release", release(site).await));
     changes.push(found("OIDC provider of the cluster", identity::provider(site).await.map(later)));
     changes.push(found("spot role", identity::spot_role(site).await.map(later)));
     changes.push(concurrency(site).await);
@@ -37,13 +38,18 @@ fn later(change: Change) -> Change {
     }
 }
 
-fn release(site: &Site) -> Change {
-    match &site.options.artifacts {
-        None => Change::keep("release", "none given; what was delivered before stays"),
-        Some(path) => {
-            found("release", delivery::check(path).map(|told| Change::keep("release", told)))
-        }
+async fn release(site: &Site) -> Result<Change, Problem> {
+    if let Some(path) = &site.options.artifacts {
+        return Ok(Change::keep("release", delivery::check(path)?));
     }
+    let told = installed::read(site).await?.map(|found| format!("version {} stays", found.version));
+    Ok(match told {
+        Some(told) => Change::keep("release", told),
+        None => Change::conflict(
+            "release",
+            "none is in the account: say --artifacts FILE (infra/release makes one of this source)",
+        ),
+    })
 }
 
 async fn concurrency(site: &Site) -> Change {

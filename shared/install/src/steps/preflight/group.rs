@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::problem_of::of_aws;
 use crate::site::Site;
 use crate::standing::Standing;
-use aws_sdk_autoscaling::types::{AutoScalingGroup, Tag};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, Tag};
 
 /// What Cluster Autoscaler finds its groups by.
 const AUTOSCALER: &str = "k8s.io/cluster-autoscaler/";
@@ -24,8 +24,18 @@ pub(crate) struct Group {
     pub(crate) name: String,
     pub(crate) sizes: [i32; 3],
     pub(crate) zones: usize,
-    pub(crate) instances: Vec<String>,
+    pub(crate) instances: Vec<Member>,
+    /// The launch template and its version, or the launch configuration, that new instances are made of.
+    pub(crate) template: Option<(String, String)>,
+    pub(crate) configuration: Option<String>,
     tags: Vec<String>,
+}
+
+/// An instance of a group, and the version of the template, or the configuration, that it was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) made_of: String,
 }
 
 /// The groups of these nodes.
@@ -57,18 +67,32 @@ pub(crate) async fn find(site: &Site, standing: &[Standing]) -> Result<Vec<Group
 fn group(found: &AutoScalingGroup) -> Group {
     let size = |size: Option<i32>| size.unwrap_or_default();
     let tags = found.tags().iter().filter_map(|tag| tag.key()).map(str::to_owned);
-    let instances = found.instances().iter().filter_map(|each| each.instance_id());
     Group {
         name: found.auto_scaling_group_name().unwrap_or_default().to_owned(),
         sizes: [size(found.min_size()), size(found.max_size()), size(found.desired_capacity())],
         zones: found.availability_zones().len(),
-        instances: instances.map(str::to_owned).collect(),
+        instances: found.instances().iter().map(member).collect(),
+        template: found.launch_template().map(|template| {
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            let version = template.version().unwrap_or("$Default");
+            (text(template.launch_template_id()), version.to_owned())
+        }),
+        configuration: found.launch_configuration_name().map(str::to_owned),
         tags: tags.collect(),
     }
 }
 
+fn member(found: &Instance) -> Member {
+    let template = found.launch_template().and_then(|template| template.version());
+    Member {
+        id: found.instance_id().unwrap_or_default().to_owned(),
+        made_of: template.or(found.launch_configuration_name()).unwrap_or_default().to_owned(),
+    }
+}
+
 impl Group {
-    fn is_managed(&self) -> bool {
+    /// Whether EKS manages it.
+    pub(crate) fn is_managed(&self) -> bool {
         self.tags.iter().any(|tag| tag == MANAGED)
     }
 
@@ -147,7 +171,15 @@ mod tests {
 
     fn check(sizes: [i32; 3], zones: usize, tags: &[&str], fix: bool, verb: Verb, part: &str) {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        let group = Group { name: "g".to_owned(), sizes, zones, instances: Vec::new(), tags };
+        let group = Group {
+            name: "g".to_owned(),
+            sizes,
+            zones,
+            instances: Vec::new(),
+            template: None,
+            configuration: None,
+            tags,
+        };
         let change = group.judged(fix);
         assert_eq!(change.verb, verb, "{change}");
         assert!(change.detail.contains(part), "{change}");

@@ -60,7 +60,7 @@ impl Step for Functions {
                     return Ok(());
                 }
                 progress("waits until the queues are off");
-                tokio::time::sleep(PAUSE).await;
+                crate::pause::pause(PAUSE).await;
             }
             let todo = "run the same command again";
             Err(Problem::unfinished(
