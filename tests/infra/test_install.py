@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 
 import boto3
-from installation import CLUSTER, FUNCTIONS, JOINER, Account, calm, door, fault, joiner, kubectl, release, site, tar
+from installation import CLUSTER, FUNCTIONS, JOINER, Account, calm, door, fault, image, joiner, kubectl, release, site, tar
 from rendered import TOP
 
 RELEASE: Path
@@ -368,6 +368,22 @@ class Preflight(Case):
             self.assertIn("in the cluster's VPC; the stack makes endpoints: all", said)
         finally:
             door("endpoint", public=True)
+
+
+class Released(Case):
+    def test_infra_release_makes_what_install_takes(self):
+        scratch = Path(SCRATCH.name) / "released"
+        scratch.mkdir()
+        for name in FUNCTIONS:
+            (scratch / name).write_text(f"# {name}")
+        (scratch / "image.tar").write_bytes(image())
+        made = []
+        for out in ("one.tar", "two.tar", "directory/"):
+            command = [TOP / "infra" / "release", "--binaries", scratch, "--image", scratch / "image.tar", "--out", f"{scratch}/{out}"]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            self.assertIn("release: version", self.done(joiner("preflight", *site(), "--artifacts", f"{scratch}/{out}")))
+            made.append((scratch / out).read_bytes() if out.endswith(".tar") else None)
+        self.assertEqual(made[0], made[1], "the same bytes for the same source")
 
 
 class TwoClusters(Case):

@@ -1,14 +1,17 @@
 //! The clients of AWS.
 
-use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, SdkConfig};
 use std::time::Duration;
 
 /// One attempt may take this long: an upload of some megabytes on a slow line.
 const ATTEMPT: Duration = Duration::from_secs(60);
 const WHOLE: Duration = Duration::from_secs(180);
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// What CloudTrail calls these calls, to tell them from the functions'.
+const NAME: &str = "joiner-install";
 
 /// A client for each service that an installation needs.
 #[derive(Clone, Debug)]
@@ -48,6 +51,9 @@ impl Clients {
             .timeout_config(timeouts.build())
             .retry_config(RetryConfig::standard())
             .build();
+        let mut config = config.into_builder();
+        config.set_app_name(AppName::new(NAME).ok());
+        let config = config.build();
         // Names of buckets as a part of the path: emulators and endpoints of VPCs know these.
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
         Self {

@@ -7,6 +7,8 @@ import urllib.parse
 
 # The product's clients; those of tests are Python's.
 PRODUCT = "aws-sdk-rust"
+# Whoever installs is a person with permissions of their own, not the functions' role.
+INSTALLER = "app/joiner-install"
 # Shapes differ by the names of parameters, and lists make many: so many of an action are enough.
 SHAPES = 20
 
@@ -17,7 +19,8 @@ class Requests:
         self.kept: dict[tuple[str, str], dict[tuple, dict]] = {}
 
     def add(self, service: str, action: str, environ, body: bytes) -> None:
-        if PRODUCT not in environ.get("HTTP_USER_AGENT", "") + environ.get("HTTP_X_AMZ_USER_AGENT", ""):
+        agent = environ.get("HTTP_USER_AGENT", "") + environ.get("HTTP_X_AMZ_USER_AGENT", "")
+        if PRODUCT not in agent or INSTALLER in agent:
             return
         parameters = read(environ, body)
         shape = tuple(sorted({re.sub(r"\d+", "N", name) for name in parameters} | tag_keys(parameters)))
