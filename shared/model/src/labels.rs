@@ -95,6 +95,9 @@ pub const DO_NOT_SYNC_TAINTS: &str = "karpenter.sh/do-not-sync-taints";
 /// Kubernetes' annotation of which pods to delete first.
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
+/// Label of every namespace: its name.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// Taint of a node that has not registered yet.
 pub const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
 /// Kubernetes' taint of a cordoned node.

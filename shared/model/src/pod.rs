@@ -238,7 +238,7 @@ pub struct TopologySpread {
     pub selector: LabelSelector,
     /// Fewer domains than this count the emptiest as zero.
     pub min_domains: Option<i32>,
-    /// Pod label keys whose values join the selector.
+    /// Pod label keys; the pod's own values of them are in the selector already.
     pub match_label_keys: Vec<String>,
     /// `nodeAffinityPolicy`, by default `Honor`.
     pub node_affinity_policy: InclusionPolicy,

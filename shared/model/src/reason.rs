@@ -8,20 +8,6 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Unsupported {
-    /// A hard spread constraint on a label other than hostname and zone.
-    SpreadKey,
-    /// `minDomains`.
-    MinDomains,
-    /// A non-default `nodeAffinityPolicy` or `nodeTaintsPolicy`.
-    SpreadPolicy,
-    /// `matchLabelKeys` or `mismatchLabelKeys`.
-    MatchLabelKeys,
-    /// Affinity to pods of other namespaces.
-    AffinityNamespaces,
-    /// Affinity over a label other than hostname and zone.
-    AffinityKey,
-    /// A volume claim that is not bound yet.
-    UnboundVolume,
     /// Dynamic resource claims.
     ResourceClaims,
 }
@@ -29,13 +15,6 @@ pub enum Unsupported {
 impl Unsupported {
     fn text(self) -> &'static str {
         match self {
-            Self::SpreadKey => "a hard topology spread over a label other than hostname and zone",
-            Self::MinDomains => "minDomains of a topology spread",
-            Self::SpreadPolicy => "nodeAffinityPolicy or nodeTaintsPolicy of a topology spread",
-            Self::MatchLabelKeys => "matchLabelKeys or mismatchLabelKeys",
-            Self::AffinityNamespaces => "pod affinity to other namespaces",
-            Self::AffinityKey => "required pod affinity over a label other than hostname and zone",
-            Self::UnboundVolume => "a volume claim that is not bound",
             Self::ResourceClaims => "dynamic resource claims",
         }
     }

@@ -65,6 +65,16 @@ impl LabelSelector {
         Self { expressions: None }
     }
 
+    /// A label and the values of which every pod selected has one, if the selector asks for any.
+    pub fn one_of(&self) -> Option<(&str, &[String])> {
+        self.expressions.iter().flatten().find_map(|expression| match expression {
+            SelectorExpression::In(key, values) => Some((key.as_str(), values.as_slice())),
+            SelectorExpression::NotIn(..)
+            | SelectorExpression::Exists(_)
+            | SelectorExpression::DoesNotExist(_) => None,
+        })
+    }
+
     /// Whether a pod with these labels is selected.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.expressions

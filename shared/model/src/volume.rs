@@ -44,8 +44,11 @@ pub struct StorageClass {
     pub waits_for_consumer: bool,
     /// Where volumes may be made: alternatives; empty means anywhere.
     pub allowed_topologies: Vec<NodeSelectorTerm>,
-    /// Whether it is the default class.
+    /// Whether it is the default class; of several the newest counts.
     pub is_default: bool,
+    /// When it was created.
+    #[serde(default)]
+    pub created_at: Option<crate::Timestamp>,
 }
 
 /// How many volumes of each driver a node can attach.

@@ -21,7 +21,8 @@ pub(crate) struct ReadPod {
 pub(crate) fn read(object: &Value, metadata: Metadata, interner: &mut Interner) -> Read<ReadPod> {
     let status = object.get("status").filter(|status| status.is_object());
     let spec_value = required(object, "spec", Ok)?;
-    let spec = pod_spec::read(spec_value, status).map_err(|error| error.under("spec"))?;
+    let spec = pod_spec::read(spec_value, status, &metadata.labels)
+        .map_err(|error| error.under("spec"))?;
     let node_name = named(field(spec_value, "nodeName", text)?);
     let state =
         field(object, "status", State::read)?.unwrap_or(State { unseen: true, ..State::default() });

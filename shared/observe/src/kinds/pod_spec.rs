@@ -17,8 +17,8 @@ use serde_json::Value;
 /// Kubernetes' default of `terminationGracePeriodSeconds`.
 const DEFAULT_GRACE_S: i64 = 30;
 
-/// Reads a pod's spec; its status may show resources allocated during a resize.
-pub(crate) fn read(spec: &Value, status: Option<&Value>) -> Read<PodSpec> {
+/// Reads the spec of a pod with these labels; its status may show resources allocated during a resize.
+pub(crate) fn read(spec: &Value, status: Option<&Value>, own: &Labels) -> Read<PodSpec> {
     mapping(spec)?;
     if field(spec, "containers", |value| each(value, mapping))?.unwrap_or_default().is_empty() {
         required(spec, "containers", |value| Err::<(), _>(wrong(value, "a list of containers")))?;
@@ -29,7 +29,9 @@ pub(crate) fn read(spec: &Value, status: Option<&Value>) -> Read<PodSpec> {
         requests: requests::effective(spec, status)?,
         node_selector: with_todays_names(node_selector),
         tolerations: list(spec, "tolerations", toleration)?,
-        topology_spread: list(spec, "topologySpreadConstraints", topology_spread)?,
+        topology_spread: list(spec, "topologySpreadConstraints", |value| {
+            topology_spread(value, own)
+        })?,
         host_ports: host_ports(spec)?,
         volumes: list(spec, "volumes", volume)?.into_iter().flatten().collect(),
         priority: field(spec, "priority", integer32)?.unwrap_or(0),
@@ -39,7 +41,7 @@ pub(crate) fn read(spec: &Value, status: Option<&Value>) -> Read<PodSpec> {
         scheduler_name: if scheduler == "default-scheduler" { "" } else { scheduler }.to_owned(),
         ..PodSpec::default()
     };
-    field(spec, "affinity", |value| affinity(value, &mut read))?;
+    field(spec, "affinity", |value| affinity(value, &mut read, own))?;
     Ok(read)
 }
 
@@ -51,14 +53,14 @@ pub(crate) fn with_todays_names(labels: Labels) -> Labels {
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
-fn affinity(value: &Value, spec: &mut PodSpec) -> Read<()> {
+fn affinity(value: &Value, spec: &mut PodSpec, own: &Labels) -> Read<()> {
     let node = |value| -> Read<(Vec<NodeSelectorTerm>, Vec<Weighted<NodeSelectorTerm>>)> {
         let required = field(value, REQUIRED, node_selector)?.unwrap_or_default();
         Ok((required, list(value, PREFERRED, preferred_node_term)?))
     };
     let pods = |value| -> Read<(Vec<PodAffinityTerm>, Vec<Weighted<PodAffinityTerm>>)> {
-        let required = list(value, REQUIRED, pod_affinity_term)?;
-        Ok((required, list(value, PREFERRED, preferred_pod_term)?))
+        let required = list(value, REQUIRED, |term| pod_affinity_term(term, own))?;
+        Ok((required, list(value, PREFERRED, |term| preferred_pod_term(term, own))?))
     };
     (spec.node_affinity, spec.preferred_node_affinity) =
         field(value, "nodeAffinity", node)?.unwrap_or_default();

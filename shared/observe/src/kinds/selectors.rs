@@ -8,7 +8,7 @@ use model::pod::{
     InclusionPolicy, NodeSelectorTerm, PodAffinityTerm, TopologySpread, Weighted, WhenUnsatisfiable,
 };
 use model::selector::SelectorExpression;
-use model::{Effect, LabelSelector, Operator, Requirement, Taint, Toleration};
+use model::{Effect, LabelSelector, Labels, Operator, Requirement, Taint, Toleration};
 use serde_json::Value;
 
 /// The alternatives of a node selector (`nodeSelectorTerms`).
@@ -42,28 +42,51 @@ pub(crate) fn preferred_node_term(value: &Value) -> Read<Weighted<NodeSelectorTe
 }
 
 /// A preferred pod affinity term with its weight.
-pub(crate) fn preferred_pod_term(value: &Value) -> Read<Weighted<PodAffinityTerm>> {
+pub(crate) fn preferred_pod_term(value: &Value, own: &Labels) -> Read<Weighted<PodAffinityTerm>> {
     let weight = required(value, "weight", integer32)?;
-    Ok(Weighted { weight, term: required(value, "podAffinityTerm", pod_affinity_term)? })
+    let term = required(value, "podAffinityTerm", |term| pod_affinity_term(term, own))?;
+    Ok(Weighted { weight, term })
 }
 
-/// A term of pod affinity or anti-affinity.
-pub(crate) fn pod_affinity_term(term: &Value) -> Read<PodAffinityTerm> {
+/// A term of pod affinity or anti-affinity of a pod with these labels.
+pub(crate) fn pod_affinity_term(term: &Value, own: &Labels) -> Read<PodAffinityTerm> {
     let topology_key = required(term, "topologyKey", text)?;
-    let keys = |key| list(term, key, string).map(|keys| !keys.is_empty());
+    let equal = of_own(own, &list(term, "matchLabelKeys", string)?, SelectorExpression::In);
+    let unequal = of_own(own, &list(term, "mismatchLabelKeys", string)?, SelectorExpression::NotIn);
     let mut namespaces = list(term, "namespaces", string)?;
     namespaces.sort();
     Ok(PodAffinityTerm {
         topology_key: normalize(topology_key).to_owned(),
-        selector: selector_field(term)?,
+        selector: joined(selector_field(term)?, equal.into_iter().chain(unequal)),
         namespaces,
         namespace_selector: field(term, "namespaceSelector", label_selector)?,
-        uses_label_keys: keys("matchLabelKeys")? || keys("mismatchLabelKeys")?,
+        uses_label_keys: false,
     })
 }
 
-/// A topology spread constraint.
-pub(crate) fn topology_spread(value: &Value) -> Read<TopologySpread> {
+/// The pod's own values of these labels as expressions; a label that it does not have says nothing.
+fn of_own(
+    own: &Labels,
+    keys: &[String],
+    expression: fn(String, Vec<String>) -> SelectorExpression,
+) -> Vec<SelectorExpression> {
+    let value = |key: &String| Some(expression(key.clone(), vec![own.get(key)?.clone()]));
+    keys.iter().filter_map(value).collect()
+}
+
+/// The selector and more, as the API server joins them; one that selects nothing still does.
+fn joined(
+    selector: LabelSelector,
+    more: impl Iterator<Item = SelectorExpression>,
+) -> LabelSelector {
+    match selector.expressions {
+        Some(expressions) => LabelSelector::new(expressions.into_iter().chain(more).collect()),
+        None => selector,
+    }
+}
+
+/// A topology spread constraint of a pod with these labels.
+pub(crate) fn topology_spread(value: &Value, own: &Labels) -> Read<TopologySpread> {
     let when = |value| match text(value)? {
         "DoNotSchedule" => Ok(WhenUnsatisfiable::DoNotSchedule),
         "ScheduleAnyway" => Ok(WhenUnsatisfiable::ScheduleAnyway),
@@ -78,14 +101,16 @@ pub(crate) fn topology_spread(value: &Value) -> Read<TopologySpread> {
         skew if skew >= 1 => Ok(skew),
         _ => Err(wrong(value, "at least 1")),
     };
+    let match_label_keys = list(value, "matchLabelKeys", string)?;
+    let equal = of_own(own, &match_label_keys, SelectorExpression::In);
     Ok(TopologySpread {
         max_skew: required(value, "maxSkew", max_skew)?,
         topology_key: normalize(required(value, "topologyKey", text)?).to_owned(),
         when_unsatisfiable: field(value, "whenUnsatisfiable", when)?
             .unwrap_or(WhenUnsatisfiable::DoNotSchedule),
-        selector: selector_field(value)?,
+        selector: joined(selector_field(value)?, equal.into_iter()),
         min_domains: field(value, "minDomains", integer32)?,
-        match_label_keys: list(value, "matchLabelKeys", string)?,
+        match_label_keys,
         node_affinity_policy: field(value, "nodeAffinityPolicy", policy)?
             .unwrap_or(InclusionPolicy::Honor),
         node_taints_policy: field(value, "nodeTaintsPolicy", policy)?

@@ -82,6 +82,7 @@ pub(crate) fn storage_class(object: &Value, metadata: Metadata) -> Read<StorageC
         waits_for_consumer: field(object, "volumeBindingMode", text)?
             == Some("WaitForFirstConsumer"),
         allowed_topologies: list(object, "allowedTopologies", topology)?,
+        created_at: metadata.created_at,
         is_default: default.iter().any(|key| metadata.annotation(key) == Some("true")),
         name: metadata.name,
     })

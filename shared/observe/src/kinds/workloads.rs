@@ -17,7 +17,7 @@ pub(crate) fn daemon_set(
 ) -> Read<DaemonSet> {
     let template = |spec| {
         required(spec, "template", |template| {
-            required(template, "spec", |spec| pod_spec::read(spec, None))
+            required(template, "spec", |spec| pod_spec::read(spec, None, &model::Labels::new()))
         })
     };
     let spec = interner.spec(required(object, "spec", template)?);

@@ -2,13 +2,13 @@
 
 use super::Findings;
 use super::leaving::Leaving;
+use super::storage::Storage;
 use model::pod::HostPort;
 use model::pool::ApiVersion;
 use model::taints::untolerated;
-use model::volume::Volume;
 use model::{
-    Labels, Launch, Node, NodeClaim, NodePool, Plan, Pod, PodSpec, Requirement, Resources,
-    Snapshot, Taint, labels,
+    Labels, Launch, Node, NodeClaim, NodePool, Plan, Pod, PodSpec, Resources, Snapshot, Taint,
+    labels,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Host<'a> {
     pub(super) running: Vec<&'a Pod>,
     /// Pods that the plan puts on it.
     pub(super) planned: Vec<&'a Pod>,
-    volumes: Volumes<'a>,
+    storage: Arc<Storage<'a>>,
     /// The hostnames of nodes that stay: to these, local volumes tie.
     hostnames: Arc<BTreeSet<String>>,
 }
@@ -38,7 +38,7 @@ pub(super) fn hosts<'a>(
     leaving: &Leaving<'_>,
     findings: &mut Findings,
 ) -> Vec<Host<'a>> {
-    let volumes = Arc::new(volumes(snapshot));
+    let volumes = Arc::new(Storage::new(snapshot));
     let mut running: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
     let stays = |pod: &&Pod| !pod.is_terminal() && !leaving.moves(pod);
     for pod in snapshot.pods.iter().filter(stays) {
@@ -76,23 +76,11 @@ pub(super) fn hosts<'a>(
     hosts
 }
 
-fn volumes(snapshot: &Snapshot) -> BTreeMap<(String, String), &Volume> {
-    let by_name =
-        snapshot.volumes.iter().map(|volume| (&volume.name, volume)).collect::<BTreeMap<_, _>>();
-    let bound = snapshot.volume_claims.iter().filter_map(|claim| {
-        let volume = by_name.get(claim.volume.as_ref()?)?;
-        Some(((claim.namespace.clone(), claim.name.clone()), *volume))
-    });
-    bound.collect()
-}
-
-type Volumes<'a> = Arc<BTreeMap<(String, String), &'a Volume>>;
-
 fn of_node<'a>(
     snapshot: &'a Snapshot,
     node: &'a Node,
     running: Vec<&'a Pod>,
-    volumes: &Volumes<'a>,
+    storage: &Arc<Storage<'a>>,
 ) -> Host<'a> {
     let pool =
         node.pool().and_then(|name| snapshot.node_pools.iter().find(|pool| pool.name == name));
@@ -110,7 +98,7 @@ fn of_node<'a>(
         daemon_ports: Vec::new(),
         running,
         planned: Vec::new(),
-        volumes: volumes.clone(),
+        storage: storage.clone(),
         hostnames: Arc::default(),
     }
 }
@@ -125,7 +113,11 @@ fn goes_by_itself(taint: &Taint) -> bool {
     known.contains(&taint.key.as_str()) || taint.key.starts_with(labels::READINESS_TAINT_PREFIX)
 }
 
-fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<'a>) -> Host<'a> {
+fn of_claim<'a>(
+    snapshot: &'a Snapshot,
+    claim: &'a NodeClaim,
+    storage: &Arc<Storage<'a>>,
+) -> Host<'a> {
     let mut all = claim.labels.clone();
     let facts =
         [(labels::ZONE, claim.zone.clone()), (labels::INSTANCE_TYPE, claim.instance_type.clone())];
@@ -148,7 +140,7 @@ fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<
         daemon_ports: ports(&daemons),
         running: Vec::new(),
         planned: Vec::new(),
-        volumes: volumes.clone(),
+        storage: storage.clone(),
         hostnames: Arc::default(),
     }
 }
@@ -156,7 +148,7 @@ fn of_claim<'a>(snapshot: &'a Snapshot, claim: &'a NodeClaim, volumes: &Volumes<
 fn of_launch<'a>(
     snapshot: &'a Snapshot,
     launch: &'a Launch,
-    volumes: &Volumes<'a>,
+    storage: &Arc<Storage<'a>>,
 ) -> Option<Host<'a>> {
     let pool = snapshot.node_pools.iter().find(|pool| pool.name == launch.node_pool)?;
     let types = snapshot.instance_types.get(&pool.instance_types)?;
@@ -174,7 +166,7 @@ fn of_launch<'a>(
         daemon_ports: ports(&daemons),
         running: Vec::new(),
         planned: Vec::new(),
-        volumes: volumes.clone(),
+        storage: storage.clone(),
         hostnames: Arc::default(),
     })
 }
@@ -257,6 +249,17 @@ impl Host<'_> {
         may_be_on(spec, &self.name, &self.labels)
     }
 
+    /// Whether a pod tolerates the taints that stay.
+    pub(super) fn tolerated_by(&self, spec: &PodSpec) -> bool {
+        untolerated(&self.taints, &spec.tolerations).is_none()
+    }
+
+    /// The value of a label, under today's name or under the old one.
+    pub(super) fn label(&self, key: &str) -> Option<&str> {
+        let old = || labels::ALIASES.iter().find(|(_, new)| *new == key).map(|(old, _)| *old);
+        self.labels.get(key).or_else(|| self.labels.get(old()?)).map(String::as_str)
+    }
+
     /// Resources, labels, taints, ports and volumes of the planned pods.
     pub(super) fn check(&self, findings: &mut Findings) {
         if self.planned.is_empty() {
@@ -264,6 +267,9 @@ impl Host<'_> {
         }
         self.check_room(findings);
         self.check_ports(findings);
+        for problem in self.storage.too_many(&self.name, &self.running, &self.planned) {
+            findings.add(&self.name, problem);
+        }
         let mut last = None;
         for pod in &self.planned {
             if last != Some(Arc::as_ptr(&pod.spec)) {
@@ -320,37 +326,8 @@ impl Host<'_> {
             findings
                 .add(&pod.id, format!("may not be on {} by node selector or affinity", self.name));
         }
-        for volume in self.volumes_of(pod) {
-            let zonal = |term: &&model::pod::NodeSelectorTerm| {
-                let lost = |requirement: &&Requirement| {
-                    let is_there = |name: &String| requirement.value_set().allows(Some(name));
-                    volume.local
-                        && requirement.key == labels::HOSTNAME
-                        && !self.hostnames.iter().any(is_there)
-                };
-                let mut requirements =
-                    term.requirements.iter().filter(|requirement| !lost(requirement));
-                requirements.all(|requirement| requirement.matches(&self.labels))
-            };
-            if !volume.node_affinity.is_empty()
-                && !volume.node_affinity.iter().any(|term| zonal(&term))
-            {
-                findings
-                    .add(&pod.id, format!("cannot use volume {} on {}", volume.name, self.name));
-            }
+        for problem in self.storage.problems(pod, &self.labels, &self.hostnames) {
+            findings.add(&pod.id, format!("{problem} on {}", self.name));
         }
-    }
-
-    fn volumes_of(&self, pod: &Pod) -> Vec<&Volume> {
-        let claim = |volume: &model::pod::PodVolume| match volume {
-            model::pod::PodVolume::Claim(name) => name.clone(),
-            model::pod::PodVolume::Ephemeral { volume, .. } => format!("{}-{volume}", pod.id.name),
-        };
-        let key = |volume| (pod.id.namespace.to_string(), claim(volume));
-        pod.spec
-            .volumes
-            .iter()
-            .filter_map(|volume| self.volumes.get(&key(volume)).copied())
-            .collect()
     }
 }

@@ -6,7 +6,9 @@ mod disruptions;
 mod hosts;
 mod leaving;
 mod purchases;
+mod rules;
 mod steps;
+mod storage;
 mod topology;
 
 pub(crate) use disruptions::faults as faults_of_disruptions;
@@ -56,7 +58,7 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Violation> {
     for host in &hosts {
         host.check(&mut findings);
     }
-    topology::check(&hosts, &mut findings);
+    topology::check(snapshot, &hosts, &mut findings);
     purchases::check(snapshot, plan, &mut findings);
     for (node, problem) in disruptions::faults(snapshot, plan) {
         findings.add(node, problem);

@@ -4,62 +4,77 @@
 
 use super::Findings;
 use super::hosts::Host;
-use model::pod::{PodAffinityTerm, WhenUnsatisfiable};
-use model::{LabelSelector, Labels, Pod, PodId, PodSpec};
+use super::rules::{Kind, Rules, Spread};
+use model::{Pod, PodId, PodSpec, Snapshot, labels};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Which pods are counted beside those of the selector alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Scope<'a> {
-    /// All that the selector finds.
-    All,
-    /// Those on nodes that a pod of this spec could be on.
-    NodesOf(*const PodSpec),
-    /// Those that all these affinity terms find.
-    Also(&'a [PodAffinityTerm]),
+/// The domains of a label.
+struct Domains {
+    /// By host, its domain.
+    of_host: Vec<Option<usize>>,
+    count: usize,
 }
 
-/// How many pods a selector finds in each domain, by namespace, selector, key and scope.
-type Key<'a> = (&'a str, &'a LabelSelector, &'a str, Scope<'a>);
+/// The pods that a rule counts.
+#[derive(Clone, Default)]
+struct Tally {
+    /// By domain, the pods counted.
+    counts: Vec<u32>,
+    /// By domain, the pods that have the rule as their anti-affinity.
+    carriers: Vec<u32>,
+    total: u32,
+    /// How many of the domains that count have none.
+    without: usize,
+}
 
-#[derive(Clone)]
-struct Counter<'a, 'h> {
+/// What stays the same while pods are bound.
+struct Board<'a, 'h> {
     hosts: &'h [Host<'a>],
-    /// Pods selected, by term and domain.
-    selected: BTreeMap<Key<'a>, BTreeMap<String, u32>>,
-    /// Pods that carry the anti-affinity, by term and domain.
-    carriers: BTreeMap<Key<'a>, BTreeMap<String, u32>>,
-    /// By pod labels, the terms that select them.
-    selects: BTreeMap<(Arc<str>, *const Labels), Vec<Key<'a>>>,
-    /// By spec, the hosts that its pods could be on by labels.
-    eligible: BTreeMap<*const PodSpec, Vec<bool>>,
-    /// By term, the domains of the hosts that count, each once.
-    domains: BTreeMap<Key<'a>, BTreeSet<&'h String>>,
+    rules: Rules<'a>,
+    domains: BTreeMap<&'a str, Domains>,
+    /// By rule, the hosts that count, if not all do.
+    counting: Vec<Option<Vec<bool>>>,
+    /// By rule, its domains that count.
+    eligible: Vec<Vec<bool>>,
 }
+
+/// What makes pods alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn<'k> {
+    /// The rules that count them.
+    Counted(&'k [usize]),
+    /// Their specs.
+    Spec,
+}
+
+/// A planned pod: its kind and its host.
+type Waiting<'a> = (&'a Pod, usize, usize);
 
 /// Pods of lesser rank are bound first.
 type Rank = (Reverse<i32>, bool);
 
 /// Binds the planned pods in several fair orders and reports those that no order found binds.
-pub(super) fn check(hosts: &[Host<'_>], findings: &mut Findings) {
-    let counter = Counter::new(hosts);
-    if counter.selected.is_empty() {
+pub(super) fn check<'a>(snapshot: &'a Snapshot, hosts: &[Host<'a>], findings: &mut Findings) {
+    let board = Board::new(snapshot, hosts);
+    if board.rules.len() == 0 {
         return;
     }
-    let turns = in_turns(hosts);
-    let ranks: [fn(&Pod) -> Rank; 4] = [
-        |_| (Reverse(0), false),
-        |pod| (Reverse(pod.spec.priority), false),
-        |pod| (Reverse(0), spread_keys(pod).next().is_none()),
-        |pod| (Reverse(0), pod.spec.pod_affinity.is_empty()),
+    let turns =
+        [board.in_turns(|kind| Turn::Counted(&kind.counted)), board.in_turns(|_| Turn::Spec)];
+    let running = board.running();
+    let ranks: [fn(&Pod, &Kind) -> Rank; 4] = [
+        |_, _| (Reverse(0), false),
+        |pod, _| (Reverse(pod.spec.priority), false),
+        |_, kind| (Reverse(0), kind.spreads.is_empty()),
+        |_, kind| (Reverse(0), kind.affinities.is_empty()),
     ];
     let mut fewest: Option<Vec<(PodId, String)>> = None;
-    for rank in ranks {
+    for (turns, rank) in turns.iter().flat_map(|turns| ranks.map(|rank| (turns, rank))) {
         let mut waiting = turns.clone();
-        waiting.sort_by_key(|(pod, _)| rank(pod));
-        let refused = bind_all(hosts, counter.clone(), waiting);
+        waiting.sort_by_key(|(pod, kind, _)| rank(pod, &board.rules.kinds[*kind]));
+        let refused = board.bind_all(running.clone(), waiting);
         if fewest.as_ref().is_none_or(|fewest| refused.len() < fewest.len()) {
             fewest = Some(refused);
         }
@@ -72,251 +87,174 @@ pub(super) fn check(hosts: &[Host<'_>], findings: &mut Findings) {
     }
 }
 
-/// Binds pods until none of the rest can be; returns those, and why.
-fn bind_all<'a>(
-    hosts: &[Host<'a>],
-    mut counter: Counter<'a, '_>,
-    mut waiting: Vec<(&'a Pod, usize)>,
-) -> Vec<(PodId, String)> {
-    for (at, host) in hosts.iter().enumerate() {
-        host.running.iter().for_each(|pod| counter.bind(pod, at));
+impl<'a, 'h> Board<'a, 'h> {
+    fn new(snapshot: &'a Snapshot, hosts: &'h [Host<'a>]) -> Self {
+        let rules = Rules::new(snapshot, hosts);
+        let mut domains = BTreeMap::new();
+        for rule in 0..rules.len() {
+            let key = rules.key(rule);
+            domains.entry(key).or_insert_with(|| Domains::new(key, hosts));
+        }
+        let counting = (0..rules.len()).map(|rule| rules.counting(rule, hosts)).collect::<Vec<_>>();
+        let mut board = Self { hosts, rules, domains, counting, eligible: Vec::new() };
+        board.eligible = (0..board.rules.len()).map(|rule| board.eligible(rule)).collect();
+        board
     }
-    loop {
-        let before = waiting.len();
-        waiting.retain(|(pod, host)| {
-            let refused = counter.refuses(pod, *host).is_some();
-            if !refused {
-                counter.bind(pod, *host);
+
+    fn eligible(&self, rule: usize) -> Vec<bool> {
+        let domains = &self.domains[self.rules.key(rule)];
+        let mut eligible = vec![false; domains.count];
+        for (host, domain) in domains.of_host.iter().enumerate() {
+            if let Some(domain) = domain.filter(|_| self.counts_there(rule, host)) {
+                eligible[domain] = true;
             }
-            refused
-        });
-        if waiting.is_empty() || waiting.len() == before {
-            break;
         }
+        eligible
     }
-    let problem = |(pod, host): (&'a Pod, usize)| {
-        let rule = counter.refuses(pod, host).unwrap_or_default();
-        (pod.id.clone(), format!("cannot be bound to {}: {rule}", hosts[host].name))
-    };
-    waiting.into_iter().map(problem).collect()
-}
 
-/// The planned pods, taking turns among zones and nodes, so that spreads fill evenly.
-fn in_turns<'a>(hosts: &[Host<'a>]) -> Vec<(&'a Pod, usize)> {
-    let mut ranks: BTreeMap<(*const PodSpec, &str), u32> = BTreeMap::new();
-    let mut pods = Vec::new();
-    for (at, host) in hosts.iter().enumerate() {
-        let zone = host.labels.get(model::labels::ZONE).map_or("", String::as_str);
-        for pod in &host.planned {
-            let rank = ranks.entry((Arc::as_ptr(&pod.spec), zone)).or_default();
-            *rank += 1;
-            pods.push((*rank, *pod, at));
-        }
+    fn counts_there(&self, rule: usize, host: usize) -> bool {
+        self.counting[rule].as_ref().is_none_or(|hosts| hosts[host])
     }
-    pods.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
-    pods.into_iter().map(|(_, pod, at)| (pod, at)).collect()
-}
 
-impl<'a, 'h> Counter<'a, 'h> {
-    fn new(hosts: &'h [Host<'a>]) -> Self {
-        let mut counter = Self {
-            hosts,
-            selected: BTreeMap::new(),
-            carriers: BTreeMap::new(),
-            selects: BTreeMap::new(),
-            eligible: BTreeMap::new(),
-            domains: BTreeMap::new(),
+    fn domain(&self, rule: usize, host: usize) -> Option<usize> {
+        self.domains[self.rules.key(rule)].of_host[host]
+    }
+
+    /// The pods that run, counted.
+    fn running(&self) -> Vec<Tally> {
+        let tally = |eligible: &Vec<bool>| Tally {
+            counts: vec![0; eligible.len()],
+            carriers: vec![0; eligible.len()],
+            total: 0,
+            without: eligible.iter().filter(|eligible| **eligible).count(),
         };
-        let mut seen = BTreeSet::new();
-        for pod in hosts.iter().flat_map(|host| &host.planned) {
-            if seen.insert((Arc::as_ptr(&pod.spec), &*pod.id.namespace)) {
-                spread_keys(pod).for_each(|(key, _)| counter.know(key, pod));
-                pod.spec
-                    .pod_anti_affinity
-                    .iter()
-                    .map(|term| key(pod, term))
-                    .chain(affinity_keys(pod))
-                    .for_each(|key| counter.know(key, pod));
+        let mut tallies = self.eligible.iter().map(tally).collect::<Vec<_>>();
+        for (at, host) in self.hosts.iter().enumerate() {
+            for pod in &host.running {
+                if let Some(kind) = self.rules.kind(pod) {
+                    self.bind(&mut tallies, kind, at, pod.deletion_at.is_none());
+                }
             }
         }
-        for pod in hosts
-            .iter()
-            .flat_map(|host| &host.running)
-            .filter(|pod| !pod.spec.pod_anti_affinity.is_empty())
-        {
-            pod.spec
-                .pod_anti_affinity
-                .iter()
-                .flat_map(|term| keys(pod, term))
-                .for_each(|key| counter.know(key, pod));
-        }
-        counter
+        tallies
     }
 
-    fn know(&mut self, key: Key<'a>, pod: &'a Pod) {
-        self.selected.entry(key).or_default();
-        if matches!(key.3, Scope::NodesOf(_)) {
-            let eligible = self.hosts.iter().map(|host| host.selected_by(&pod.spec)).collect();
-            self.eligible.entry(Arc::as_ptr(&pod.spec)).or_insert(eligible);
-        }
-        let counting = (0..self.hosts.len()).filter(|host| self.counts_there(&key, *host));
-        let domains = counting.filter_map(|host| self.domain(host, key.2)).collect();
-        self.domains.insert(key, domains);
-    }
-
-    fn domain(&self, host: usize, key: &str) -> Option<&'h String> {
-        let labels = &self.hosts[host].labels;
-        labels.get(key).or_else(|| labels.get(model::labels::normalize(key)))
-    }
-
-    fn counts_there(&self, key: &Key<'a>, host: usize) -> bool {
-        match key.3 {
-            Scope::All | Scope::Also(_) => true,
-            Scope::NodesOf(spec) => self.eligible.get(&spec).is_none_or(|hosts| hosts[host]),
-        }
-    }
-
-    fn selecting(&mut self, pod: &'a Pod) -> Vec<Key<'a>> {
-        let known = (pod.id.namespace.clone(), Arc::as_ptr(&pod.labels));
-        let find = || {
-            self.selected
-                .keys()
-                .filter(|key| key.0 == &*pod.id.namespace && finds(key, pod))
-                .copied()
-                .collect::<Vec<_>>()
-        };
-        self.selects.entry(known).or_insert_with(find).clone()
-    }
-
-    fn bind(&mut self, pod: &'a Pod, host: usize) {
-        for key in self.selecting(pod).into_iter().filter(|_| pod.deletion_at.is_none()) {
-            if let Some(domain) =
-                self.domain(host, key.2).filter(|_| self.counts_there(&key, host)).cloned()
-            {
-                *self.selected.entry(key).or_default().entry(domain).or_default() += 1;
+    /// The planned pods, those that are alike taking turns among zones and nodes, so that spreads fill evenly.
+    fn in_turns<'s>(&'s self, like: fn(&'s Kind) -> Turn<'s>) -> Vec<Waiting<'a>> {
+        let mut ranks: BTreeMap<(Turn<'_>, Option<*const PodSpec>, &str), u32> = BTreeMap::new();
+        let mut pods = Vec::new();
+        for (at, host) in self.hosts.iter().enumerate() {
+            let zone = host.labels.get(labels::ZONE).map_or("", String::as_str);
+            for pod in &host.planned {
+                let kind = self.rules.kind(pod).unwrap_or_default();
+                let turn = like(&self.rules.kinds[kind]);
+                let spec = (turn == Turn::Spec).then(|| Arc::as_ptr(&pod.spec));
+                let rank = ranks.entry((turn, spec, zone)).or_default();
+                *rank += 1;
+                pods.push((*rank, *pod, kind, at));
             }
         }
-        for key in pod.spec.pod_anti_affinity.iter().flat_map(|term| keys(pod, term)) {
-            if let Some(domain) = self.domain(host, key.2).cloned() {
-                *self.carriers.entry(key).or_default().entry(domain).or_default() += 1;
-            }
-        }
+        pods.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
+        pods.into_iter().map(|(_, pod, kind, at)| (pod, kind, at)).collect()
     }
 
-    fn count(&self, key: &Key<'a>, domain: &str) -> u32 {
-        self.selected.get(key).and_then(|domains| domains.get(domain)).copied().unwrap_or(0)
-    }
-
-    /// The rule that keeps the pod from the host now.
-    fn refuses(&mut self, pod: &'a Pod, host: usize) -> Option<String> {
-        let selecting = self.selecting(pod);
-        self.refuses_spread(pod, host)
-            .or_else(|| self.refuses_affinity(pod, host, &selecting))
-            .or_else(|| self.refuses_anti_affinity(pod, host, &selecting))
-    }
-
-    fn refuses_spread(&self, pod: &'a Pod, host: usize) -> Option<String> {
-        spread_keys(pod).find_map(|(key, skew)| {
-            let Some(domain) = self.domain(host, key.2) else {
-                return Some(format!("the node has no label {}", key.2));
-            };
-            let own = u32::from(key.1.matches(&pod.labels));
-            let count = self.count(&key, domain) + own;
-            // The emptiest domain only matters once there are more than the skew itself allows.
-            (count > skew && count > skew + self.least(&key))
-                .then(|| format!("spread over {} would exceed {skew}", key.2))
-        })
-    }
-
-    /// The pods in the emptiest domain among the nodes that count.
-    fn least(&self, key: &Key<'a>) -> u32 {
-        let counts = self.selected.get(key);
-        let count = |domain: &String| counts?.get(domain).copied();
-        let domains = self.domains.get(key).into_iter().flatten();
-        domains.map(|domain| count(domain).unwrap_or(0)).min().unwrap_or(0)
-    }
-
-    fn refuses_affinity(&self, pod: &'a Pod, host: usize, selecting: &[Key<'a>]) -> Option<String> {
-        affinity_keys(pod).find_map(|key| {
-            let nowhere = self
-                .selected
-                .get(&key)
-                .is_none_or(|domains| domains.values().all(|count| *count == 0));
-            let first = nowhere && selecting.contains(&key);
-            let there = self.domain(host, key.2).is_some_and(|domain| self.count(&key, domain) > 0);
-            (!first && !there).then(|| format!("no pod that affinity over {} asks for", key.2))
-        })
-    }
-
-    fn refuses_anti_affinity(
+    /// Binds pods until none of the rest can be; returns those, and why.
+    fn bind_all(
         &self,
-        pod: &'a Pod,
-        host: usize,
-        selecting: &[Key<'a>],
-    ) -> Option<String> {
-        let own = pod.spec.pod_anti_affinity.iter().map(|term| key(pod, term));
-        let own = own
-            .filter(|key| {
-                self.domain(host, key.2).is_some_and(|domain| self.count(key, domain) > 0)
-            })
-            .map(|key| key.2)
-            .next();
-        let carried = |key: &&Key<'a>| {
-            let domains = self.carriers.get(*key);
-            self.domain(host, key.2).is_some_and(|domain| {
-                domains.is_some_and(|domains| domains.get(domain).is_some_and(|count| *count > 0))
-            })
+        mut tallies: Vec<Tally>,
+        mut waiting: Vec<Waiting<'a>>,
+    ) -> Vec<(PodId, String)> {
+        loop {
+            let before = waiting.len();
+            waiting.retain(|(_, kind, host)| {
+                let refused = self.refuses(&tallies, *kind, *host).is_some();
+                if !refused {
+                    self.bind(&mut tallies, *kind, *host, true);
+                }
+                refused
+            });
+            if waiting.is_empty() || waiting.len() == before {
+                break;
+            }
+        }
+        let problem = |(pod, kind, host): Waiting<'a>| {
+            let rule = self.refuses(&tallies, kind, host).unwrap_or_default();
+            (pod.id.clone(), format!("cannot be bound to {}: {rule}", self.hosts[host].name))
         };
-        let others = selecting.iter().find(carried).map(|key| key.2);
-        own.or(others).map(|key| format!("anti-affinity over {key}"))
+        waiting.into_iter().map(problem).collect()
+    }
+
+    fn bind(&self, tallies: &mut [Tally], kind: usize, host: usize, counted: bool) {
+        let kind = &self.rules.kinds[kind];
+        for rule in kind.counted.iter().filter(|_| counted) {
+            let Some(domain) = self.domain(*rule, host) else { continue };
+            if self.counts_there(*rule, host) {
+                let tally = &mut tallies[*rule];
+                tally.total += 1;
+                tally.counts[domain] += 1;
+                tally.without -= usize::from(tally.counts[domain] == 1);
+            }
+        }
+        for rule in &kind.antis {
+            if let Some(domain) = self.domain(*rule, host) {
+                tallies[*rule].carriers[domain] += 1;
+            }
+        }
+    }
+
+    /// The rule that keeps a pod of the kind from the host now.
+    fn refuses(&self, tallies: &[Tally], kind: usize, host: usize) -> Option<String> {
+        let of = &self.rules.kinds[kind];
+        let spread = of.spreads.iter().find(|spread| !self.spreads(tallies, spread, host));
+        if let Some(spread) = spread {
+            let key = self.rules.key(spread.rule);
+            return Some(match self.domain(spread.rule, host) {
+                None => format!("the node has no label {key}"),
+                Some(_) => format!("spread over {key} would exceed {}", spread.skew),
+            });
+        }
+        let alone = |rule: &&usize| {
+            let tally = &tallies[**rule];
+            let first = tally.total == 0 && of.counted.contains(*rule);
+            let domain = self.domain(**rule, host);
+            !domain.is_some_and(|domain| first || tally.counts[domain] > 0)
+        };
+        if let Some(rule) = of.affinities.iter().find(alone) {
+            return Some(format!("no pod that affinity over {} asks for", self.rules.key(*rule)));
+        }
+        let meets = |rule: &&usize, list: fn(&Tally) -> &Vec<u32>| {
+            self.domain(**rule, host).is_some_and(|domain| list(&tallies[**rule])[domain] > 0)
+        };
+        let own = of.antis.iter().find(|rule| meets(rule, |tally| &tally.counts));
+        let others = || of.counted.iter().find(|rule| meets(rule, |tally| &tally.carriers));
+        own.or_else(others).map(|rule| format!("anti-affinity over {}", self.rules.key(*rule)))
+    }
+
+    fn spreads(&self, tallies: &[Tally], spread: &Spread, host: usize) -> bool {
+        let Some(domain) = self.domain(spread.rule, host) else { return false };
+        let (tally, eligible) = (&tallies[spread.rule], &self.eligible[spread.rule]);
+        let after = tally.counts[domain] + u32::from(spread.own);
+        let enough = || {
+            let domains = eligible.iter().filter(|eligible| **eligible).count();
+            domains >= spread.min_domains as usize
+        };
+        let least = || {
+            let counts = tally.counts.iter().zip(eligible).filter(|(_, eligible)| **eligible);
+            counts.map(|(count, _)| *count).min().unwrap_or(0)
+        };
+        // The emptiest domain only matters once there are more than the skew itself allows.
+        after <= spread.skew || (tally.without == 0 && enough() && after <= spread.skew + least())
     }
 }
 
-fn key<'a>(pod: &'a Pod, term: &'a PodAffinityTerm) -> Key<'a> {
-    (&pod.id.namespace, &term.selector, &term.topology_key, Scope::All)
-}
-
-/// The kube-scheduler counts for affinity only pods that all terms of the pod select.
-fn affinity_keys(pod: &Pod) -> impl Iterator<Item = Key<'_>> {
-    let scope = Scope::Also(&pod.spec.pod_affinity);
-    let terms = pod.spec.pod_affinity.iter();
-    terms.map(move |term| (&*pod.id.namespace, &term.selector, term.topology_key.as_str(), scope))
-}
-
-fn finds(key: &Key<'_>, pod: &Pod) -> bool {
-    let others = match key.3 {
-        Scope::All | Scope::NodesOf(_) => &[][..],
-        Scope::Also(terms) => terms,
-    };
-    key.1.matches(&pod.labels) && others.iter().all(|term| term.selector.matches(&pod.labels))
-}
-
-/// One key for each namespace that the term names.
-fn keys<'a>(pod: &'a Pod, term: &'a PodAffinityTerm) -> Vec<Key<'a>> {
-    if term.namespaces.is_empty() {
-        return vec![key(pod, term)];
+impl Domains {
+    fn new(key: &str, hosts: &[Host<'_>]) -> Self {
+        let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut of_host = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let next = known.len();
+            of_host.push(host.label(key).map(|value| *known.entry(value).or_insert(next)));
+        }
+        Self { of_host, count: known.len() }
     }
-    let named = |namespace: &'a String| {
-        (namespace.as_str(), &term.selector, term.topology_key.as_str(), Scope::All)
-    };
-    term.namespaces.iter().map(named).collect()
-}
-
-fn spread_keys(pod: &Pod) -> impl Iterator<Item = (Key<'_>, u32)> {
-    let hard = pod
-        .spec
-        .topology_spread
-        .iter()
-        .filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
-    hard.map(|spread| {
-        (
-            (
-                &*pod.id.namespace,
-                &spread.selector,
-                spread.topology_key.as_str(),
-                Scope::NodesOf(Arc::as_ptr(&pod.spec)),
-            ),
-            spread.max_skew.max(1) as u32,
-        )
-    })
 }

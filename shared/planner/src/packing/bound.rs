@@ -47,6 +47,37 @@ pub(crate) fn prove(
     u64::try_from((bound + SCALE - 1) / SCALE).unwrap_or(0)
 }
 
+/// No set of nodes of these kinds has so much of every dimension for less than this many micro-dollars per hour. `prices` are what a
+/// unit of each dimension is worth in micro-dollars; any that are not negative are valid. What `free` room has is taken off.
+pub(crate) fn divisible(
+    kinds: &[Kind],
+    prices: &[f64],
+    total: &[i64],
+    free: &[(Vec<i64>, Bitset)],
+) -> u64 {
+    const UNIT: f64 = (1_u64 << 40) as f64;
+    let whole = |price: &f64| (price.clamp(0.0, 1e15) * UNIT) as i128;
+    let prices = prices.iter().map(whole).collect::<Vec<_>>();
+    let worth = |amounts: &[i64]| {
+        let amounts = amounts.iter().zip(&prices);
+        amounts.map(|(amount, price)| i128::from(*amount.max(&0)) * price).sum::<i128>()
+    };
+    let covered = free.iter().map(|(room, _)| worth(room)).sum::<i128>();
+    let wanted = (worth(total) - covered).max(0);
+    // A kind may be worth more than its price by rounding: the bound is lowered by as much.
+    let scaled = |kind: &Kind| {
+        let own = worth(&kind.capacity).max(1);
+        let price = i128::from(kind.price) << 40;
+        if own > price {
+            (wanted as f64 * (price as f64 / own as f64) * 0.999_999) as i128
+        } else {
+            wanted
+        }
+    };
+    let bound = kinds.iter().map(scaled).min().unwrap_or(0);
+    u64::try_from(bound >> 40).unwrap_or(0)
+}
+
 /// No pods on the free room are worth more than this: the fractional bound of each piece of room.
 fn worth_of_free(problem: &Problem, values: &[i128], free: &[(Vec<i64>, Bitset)]) -> i128 {
     let mut memo: BTreeMap<(&Vec<i64>, &Bitset), i128> = BTreeMap::new();

@@ -54,6 +54,25 @@ pub(crate) fn prove(problem: &Problem, free: &[(Vec<i64>, bitset::Bitset)], step
     bound::prove(problem, &relaxation.duals, free, SEARCH)
 }
 
+/// Only the lower bound, for so many shapes that nothing but the sum of their requests counts.
+pub(crate) fn prove_divisible(
+    kinds: &[problem::Kind],
+    total: &[i64],
+    free: &[(Vec<i64>, bitset::Bitset)],
+) -> u64 {
+    let all = problem::Item { size: total.to_vec(), count: 1, ..problem::Item::default() };
+    let problem = Problem {
+        dimensions: total.len(),
+        items: vec![all],
+        kinds: kinds.to_vec(),
+        ..Problem::default()
+    };
+    if kinds.is_empty() || total.iter().all(|amount| *amount <= 0) {
+        return 0;
+    }
+    bound::divisible(kinds, &resources::solve(&problem).prices, total, free)
+}
+
 /// What items and resources are worth, in micro-dollars an hour.
 pub(crate) struct Worths {
     /// By item: no node can be bought that holds items worth more than its price.

@@ -5,7 +5,11 @@ use super::constraints::HostRules;
 use super::slots::Slot;
 use super::translate::{Part, translate};
 use crate::packing::bitset::Bitset;
-use crate::packing::prove;
+use crate::packing::problem::Kind;
+use crate::packing::{prove, prove_divisible};
+
+/// With more classes than this only the sum of their requests is bounded.
+const MANY: usize = 600;
 
 /// Room that is there for nothing.
 pub(crate) struct Free {
@@ -26,6 +30,13 @@ impl Free {
 /// Zones are left open, and so are affinities: leaving rules out only lowers the bound.
 pub(crate) fn bound(market: &Market<'_, '_>, counts: &[u32], free: &[Free], spilled: bool) -> u64 {
     let placed = (0..counts.len()).filter(|class| counts[*class] > 0).collect::<Vec<_>>();
+    if placed.len() > MANY {
+        let tiers = market.tiers();
+        let mut within = Bitset::new(market.candidates.list.len());
+        placed.iter().for_each(|class| within.unite(&allowed(market, *class, &tiers, spilled)));
+        let counts = placed.iter().map(|class| (*class, u64::from(counts[*class])));
+        return divisible(market, counts, &within, free);
+    }
     let classes = placed.iter().map(|class| &market.classes[*class]).collect::<Vec<_>>();
     let rules = HostRules::new(&classes, market.topology);
     let tiers = market.tiers();
@@ -39,6 +50,30 @@ pub(crate) fn bound(market: &Market<'_, '_>, counts: &[u32], free: &[Free], spil
     let of_items = |free: &Free| (free.room.clone(), items_of(free, &translation.parts, &placed));
     let free = free.iter().map(of_items).collect::<Vec<_>>();
     prove(&translation.problem, &free, market.steps)
+}
+
+/// A bound by the sum of all requests: for more classes than a packing could tell apart.
+pub(crate) fn divisible(
+    market: &Market<'_, '_>,
+    counts: impl Iterator<Item = (usize, u64)>,
+    within: &Bitset,
+    free: &[Free],
+) -> u64 {
+    let mut total = vec![0; market.classes.first().map_or(0, |class| class.size.len())];
+    for (class, count) in counts {
+        super::dimensions::take(&mut total, &market.classes[class].size, -(count as i64));
+    }
+    let mut items = Bitset::new(1);
+    items.insert(0);
+    let kind = |at: usize| {
+        let candidate = &market.candidates.list[at];
+        (candidate.offering.price.0, candidate.usable.to_vec())
+    };
+    let kinds = within.iter().map(kind).collect::<std::collections::BTreeSet<_>>();
+    let kind = |(price, capacity)| Kind { capacity, price, allowed: items.clone() };
+    let kinds = kinds.into_iter().map(kind).collect::<Vec<_>>();
+    let free = free.iter().map(|free| (free.room.clone(), items.clone())).collect::<Vec<_>>();
+    prove_divisible(&kinds, &total, &free)
 }
 
 /// The candidates that may be bought for the class: those of the first weight that accepts it, or of all once limits made pods spill.

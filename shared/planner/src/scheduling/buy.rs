@@ -1,5 +1,6 @@
 //! Demand becomes nodes: pools of the highest weight first, among them the cheapest packing, within limits.
 
+use super::bulk::{self, Bulk};
 use super::candidates::Candidates;
 use super::classes::Class;
 use super::constraints::HostRules;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Bought<'a> {
     /// The candidate.
     pub(crate) candidate: usize,
-    /// Its pods, with their class, and the zone that they need if they need one.
+    /// Its pods, with their class, and the cell that they need if they need one.
     pub(crate) pods: Vec<(usize, Option<usize>, &'a Pod)>,
 }
 
@@ -27,7 +28,7 @@ pub(crate) struct Market<'a, 's> {
     pub(crate) classes: &'s [Class<'a>],
     /// By class, the candidates that can hold one of its pods.
     pub(crate) fitting: &'s [Bitset],
-    pub(crate) topology: &'s Topology<'a>,
+    pub(crate) topology: &'s Topology,
     /// Classes whose pods are bought one node together.
     pub(crate) bundles: &'s BTreeMap<usize, Bitset>,
     /// A bound on the work of one packing.
@@ -83,14 +84,23 @@ impl<'a> Market<'a, '_> {
             let within = self.within(tier, limits);
             let (mut possible, refused): (Demands<'a>, Demands<'a>) = wanted
                 .into_iter()
-                .partition(|((class, zone), _)| within.meets(&self.fitting_in(*class, *zone)));
+                .partition(|((class, cell), _)| within.meets(&self.fitting_in(*class, *cell)));
             if limits.any() {
                 purchase.limited |=
-                    refused.keys().any(|(class, zone)| tier.meets(&self.fitting_in(*class, *zone)));
+                    refused.keys().any(|(class, cell)| tier.meets(&self.fitting_in(*class, *cell)));
             }
             purchase.left.extend(refused);
             if possible.is_empty() {
                 return;
+            }
+            if bulk::is_bulk(self, &possible) {
+                self.buy_bulk(&mut possible, &within, limits, purchase);
+                if possible.is_empty() {
+                    return;
+                }
+                purchase.limited = true;
+                wanted = possible;
+                continue;
             }
             let keys = possible.keys().copied().collect::<Vec<_>>();
             let translation = self.translate(&possible, &within);
@@ -107,6 +117,37 @@ impl<'a> Market<'a, '_> {
         purchase.left.extend(wanted);
     }
 
+    /// Buys for many shapes at once; what limits turn away stays in the demands.
+    fn buy_bulk(
+        &self,
+        demands: &mut Demands<'a>,
+        within: &Bitset,
+        limits: &mut Limits,
+        purchase: &mut Purchase<'a>,
+    ) {
+        let pods = |class: usize, pods: &Vec<&Pod>| (class, pods.len() as u64);
+        let counts = demands.iter().map(|((class, _), own)| pods(*class, own));
+        purchase.bound += super::bound::divisible(self, counts, within, &[]);
+        let mut nodes = Bulk::pack(self, demands, within);
+        demands.clear();
+        let price = |node: &Bought<'_>| self.candidates.list[node.candidate].offering.price.0;
+        if limits.any() {
+            nodes.sort_by_key(|node| price(node) * 1000 / node.pods.len().max(1) as u64);
+        }
+        for node in nodes {
+            let candidate = &self.candidates.list[node.candidate];
+            let (pool, capacity) = (candidate.pool, &candidate.instance_type.capacity);
+            if limits.exceeded(pool, capacity).is_some() {
+                for (class, cell, pod) in node.pods {
+                    demands.entry((class, cell)).or_default().push(pod);
+                }
+                continue;
+            }
+            limits.buy(pool, capacity);
+            purchase.nodes.push(node);
+        }
+    }
+
     /// The candidates of the tier that the limits still allow one of.
     fn within(&self, tier: &Bitset, limits: &Limits) -> Bitset {
         if !limits.any() {
@@ -121,17 +162,17 @@ impl<'a> Market<'a, '_> {
         within
     }
 
-    /// The candidates for a class in a zone.
-    pub(crate) fn fitting_in(&self, class: usize, zone: Option<usize>) -> Bitset {
+    /// The candidates for a class in a cell.
+    pub(crate) fn fitting_in(&self, class: usize, cell: Option<usize>) -> Bitset {
         let mut fitting = self.fitting[class].clone();
-        if let Some(zone) = zone {
-            fitting.intersect(&self.candidates.of_zone[zone]);
+        if let Some(cell) = cell {
+            fitting.intersect(&self.candidates.of_cell[cell]);
         }
         fitting
     }
 
     /// How many pods of the class are bought a place at once: all of those that must be together, else each alone.
-    fn unit(&self, class: usize) -> usize {
+    pub(super) fn unit(&self, class: usize) -> usize {
         if self.bundles.contains_key(&class) { self.classes[class].pods.len().max(1) } else { 1 }
     }
 
@@ -139,8 +180,8 @@ impl<'a> Market<'a, '_> {
         let keys = demands.keys().copied().collect::<Vec<_>>();
         let classes = keys.iter().map(|(class, _)| &self.classes[*class]).collect::<Vec<_>>();
         let rules = HostRules::new(&classes, self.topology);
-        let part = |((class, zone), pods): (&(usize, Option<usize>), &Vec<&Pod>)| {
-            let mut allowed = self.fitting_in(*class, *zone);
+        let part = |((class, cell), pods): (&(usize, Option<usize>), &Vec<&Pod>)| {
+            let mut allowed = self.fitting_in(*class, *cell);
             allowed.intersect(within);
             let unit = self.unit(*class);
             let size =

@@ -2,13 +2,16 @@
 //!
 //! A candidate's labels are all known, so that a pod's requirements are tested as the kube-scheduler will test them.
 
+use super::cells::Cells;
 use super::classes::{Class, Classes};
 use super::dimensions::Dimensions;
+use super::slots::Slot;
 use crate::packing::bitset::Bitset;
 use model::pod::{HostPort, NodeSelectorTerm};
 use model::pool::ApiVersion;
 use model::{
-    InstanceType, Labels, NodePool, Offering, Operator, PodSpec, Requirement, Snapshot, labels,
+    InstanceType, Labels, Launch, NodePool, Offering, Operator, PodSpec, Requirement, Snapshot,
+    labels,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,6 +26,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) offering: &'a Offering,
     /// The zone, as an index into the turn's zones.
     pub(crate) zone: usize,
+    /// The cell, as an index into the turn's cells.
+    pub(crate) cell: usize,
     /// What pods may use once the daemons are there, by dimension.
     pub(crate) usable: Rc<Vec<i64>>,
     /// Host ports that the daemons take.
@@ -39,8 +44,12 @@ pub(crate) struct Candidates<'a> {
     pub(crate) list: Vec<Candidate<'a>>,
     /// By pool, its candidates.
     pub(crate) of_pool: Vec<Bitset>,
-    /// By zone, its candidates.
-    pub(crate) of_zone: Vec<Bitset>,
+    /// By pool, its candidates by price, then by their offering.
+    pub(crate) by_price: Vec<Vec<usize>>,
+    /// By cell, its candidates.
+    pub(crate) of_cell: Vec<Bitset>,
+    /// What tells places apart for topology rules.
+    pub(crate) cells: Rc<Cells>,
     /// The names of the zones, ascending.
     pub(crate) zones: Vec<String>,
     region: &'a str,
@@ -54,7 +63,7 @@ const MOST_VARIANTS: usize = 64;
 
 impl<'a> Candidates<'a> {
     /// Enumerates the candidates of the snapshot's usable pools.
-    pub(crate) fn new(snapshot: &'a Snapshot, classes: &Classes<'a>) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot, classes: &Classes<'a>, keys: &[String]) -> Self {
         let zones = zones(snapshot);
         let mut pools =
             snapshot.node_pools.iter().filter(|pool| is_usable(pool)).collect::<Vec<_>>();
@@ -63,34 +72,75 @@ impl<'a> Candidates<'a> {
             pools,
             list: Vec::new(),
             of_pool: Vec::new(),
-            of_zone: Vec::new(),
+            by_price: Vec::new(),
+            of_cell: Vec::new(),
+            cells: Rc::default(),
             zones,
             region: &snapshot.region,
         };
         for pool in 0..all.pools.len() {
-            all.add_pool(snapshot, pool, classes);
+            all.add_pool(snapshot, pool, classes, keys);
         }
         all.index();
         all
     }
 
+    /// Tells the cells of the slots and of the candidates apart.
+    pub(crate) fn partition(&mut self, keys: Vec<String>, slots: &mut [Slot<'_>]) {
+        let (cells, of_slots, of_candidates) = Cells::new(keys, slots, self);
+        slots.iter_mut().zip(of_slots).for_each(|(slot, cell)| slot.cell = cell);
+        self.of_cell = vec![Bitset::new(self.list.len()); cells.len()];
+        for (at, cell) in of_candidates.into_iter().enumerate() {
+            self.list[at].cell = cell;
+            self.of_cell[cell].insert(at);
+        }
+        self.cells = Rc::new(cells);
+    }
+
+    /// The cell of a node that the plan launches, if it is launched from a candidate.
+    pub(crate) fn cell_of(&self, launch: &Launch) -> Option<usize> {
+        let is = |candidate: &&Candidate<'_>| {
+            candidate.instance_type.name == launch.offering.instance_type
+                && candidate.offering.zone == launch.offering.zone
+                && candidate.offering.capacity_type == launch.offering.capacity_type
+                && self.pools[candidate.pool].name == launch.node_pool
+                && *candidate.chosen == launch.labels
+        };
+        self.list.iter().find(is).map(|candidate| candidate.cell)
+    }
+
     fn index(&mut self) {
         let size = self.list.len();
         self.of_pool = vec![Bitset::new(size); self.pools.len()];
-        self.of_zone = vec![Bitset::new(size); self.zones.len()];
         for (at, candidate) in self.list.iter().enumerate() {
             self.of_pool[candidate.pool].insert(at);
-            self.of_zone[candidate.zone].insert(at);
         }
+        let list = &self.list;
+        let rank = |at: &usize| {
+            let (of, offering) = (list[*at].instance_type, list[*at].offering);
+            (offering.price, &of.name, &offering.zone, offering.capacity_type, *at)
+        };
+        let sorted = |members: &Bitset| {
+            let mut order = members.iter().collect::<Vec<_>>();
+            order.sort_by_key(rank);
+            order
+        };
+        self.by_price = self.of_pool.iter().map(sorted).collect();
     }
 
-    fn add_pool(&mut self, snapshot: &'a Snapshot, pool: usize, classes: &Classes<'a>) {
+    fn add_pool(
+        &mut self,
+        snapshot: &'a Snapshot,
+        pool: usize,
+        classes: &Classes<'a>,
+        keys: &[String],
+    ) {
         let node_pool = self.pools[pool];
         let Some(types) = snapshot.instance_types.get(&node_pool.instance_types) else { return };
         let mut types = types.iter().collect::<Vec<_>>();
         types.sort_by(|a, b| a.name.cmp(&b.name));
         let variants =
-            variants(node_pool, &classes.list).into_iter().map(Rc::new).collect::<Vec<_>>();
+            variants(node_pool, &classes.list, keys).into_iter().map(Rc::new).collect::<Vec<_>>();
         for instance_type in types {
             if !self.type_accepted(node_pool, instance_type) {
                 continue;
@@ -130,6 +180,7 @@ impl<'a> Candidates<'a> {
                 instance_type,
                 offering,
                 zone,
+                cell: 0,
                 usable: Rc::default(),
                 ports: Rc::default(),
                 chosen: chosen.clone(),
@@ -202,7 +253,8 @@ impl<'a> Candidates<'a> {
 
     /// The candidates that the class's requirements, volumes and tolerations allow, whatever their size.
     pub(crate) fn allowed(&self, class: &Class<'_>, atoms: &mut Atoms) -> Bitset {
-        let mut allowed = self.selected(class, atoms);
+        let spec = class.spec;
+        let mut allowed = self.selected(&spec.node_selector, &spec.node_affinity, atoms);
         for (pool, members) in self.pools.iter().zip(&self.of_pool) {
             if model::taints::untolerated(&pool.taints, &class.spec.tolerations).is_some() {
                 members.iter().for_each(|at| allowed.remove(at));
@@ -230,15 +282,20 @@ impl<'a> Candidates<'a> {
         conflicts.first().map(|(_, port)| *port)
     }
 
-    /// The candidates that the class's node selector and required affinity allow: those that count as domains of its spreads.
-    pub(crate) fn selected(&self, class: &Class<'_>, atoms: &mut Atoms) -> Bitset {
+    /// The candidates that a node selector and a required affinity allow.
+    pub(crate) fn selected(
+        &self,
+        selector: &Labels,
+        affinity: &[NodeSelectorTerm],
+        atoms: &mut Atoms,
+    ) -> Bitset {
         let mut selected = Bitset::full(self.list.len());
-        for (key, value) in &class.spec.node_selector {
+        for (key, value) in selector {
             let wanted = Requirement::new(key, Operator::In, [value.as_str()]);
             selected.intersect(atoms.get(self, &wanted));
         }
-        if !class.spec.node_affinity.is_empty() {
-            selected.intersect(&self.any_of(&class.spec.node_affinity, atoms));
+        if !affinity.is_empty() {
+            selected.intersect(&self.any_of(affinity, atoms));
         }
         selected
     }
@@ -369,14 +426,19 @@ fn taken_ports(snapshot: &Snapshot, daemons: &[usize]) -> Vec<HostPort> {
     specs.flat_map(|spec| spec.host_ports.iter().cloned()).collect()
 }
 
-/// The combinations of label values that the pool leaves open and that some class asks for.
-fn variants(pool: &NodePool, classes: &[Class<'_>]) -> Vec<Labels> {
+/// The combinations of label values that the pool leaves open and that some class asks for, or that some topology rule
+/// tells apart (`keys`).
+fn variants(pool: &NodePool, classes: &[Class<'_>], keys: &[String]) -> Vec<Labels> {
     let mut variants = vec![Labels::new()];
     let open = pool.requirements.iter().filter(|(key, set)| {
         !labels::is_well_known(key) && !pool.labels.contains_key(*key) && set.single().is_none()
     });
     for (key, set) in open {
-        let values = asked_values(classes, key)
+        let told_apart = keys.iter().any(|known| known == key) && !set.complement;
+        let listed = set.values.iter().filter(|_| told_apart).cloned();
+        let asked = asked_values(classes, key).into_iter().chain(listed);
+        let values = asked
+            .collect::<std::collections::BTreeSet<_>>()
             .into_iter()
             .filter(|value| set.allows(Some(value)))
             .collect::<Vec<_>>();

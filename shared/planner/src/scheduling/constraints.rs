@@ -17,7 +17,7 @@ pub(crate) struct HostRules {
 
 impl HostRules {
     /// The rules among these classes. A new node is empty, so only pending pods matter.
-    pub(crate) fn new(classes: &[&Class<'_>], topology: &Topology<'_>) -> Self {
+    pub(crate) fn new(classes: &[&Class<'_>], topology: &Topology) -> Self {
         let mut rules = Self {
             groups: vec![Vec::new(); classes.len()],
             limits: Vec::new(),
@@ -26,13 +26,12 @@ impl HostRules {
         let mut spreads: BTreeMap<usize, u32> = BTreeMap::new();
         let mut antis: std::collections::BTreeSet<usize> = std::collections::BTreeSet::new();
         for class in classes {
-            for (term, skew) in
-                class.terms.spreads.iter().filter(|(term, _)| topology.level(*term) == Level::Host)
-            {
+            let over_hosts = class.terms.spreads.iter();
+            for spread in over_hosts.filter(|spread| topology.level(spread.term) == Level::Host) {
                 spreads
-                    .entry(*term)
-                    .and_modify(|least| *least = (*least).min(*skew))
-                    .or_insert(*skew);
+                    .entry(spread.term)
+                    .and_modify(|least| *least = (*least).min(spread.skew))
+                    .or_insert(spread.skew);
             }
             antis.extend(
                 class
@@ -45,7 +44,7 @@ impl HostRules {
         }
         for (term, skew) in spreads {
             rules.add(classes, skew, term, |class| {
-                class.terms.spreads.iter().any(|(own, _)| *own == term)
+                class.terms.spreads.iter().any(|spread| spread.term == term)
             });
         }
         for term in antis {
@@ -67,7 +66,7 @@ impl HostRules {
         term: usize,
         has: impl Fn(&Class<'_>) -> bool,
     ) {
-        let counted = |class: &Class<'_>| class.terms.matches.contains(&term);
+        let counted = |class: &Class<'_>| class.terms.matches(term);
         let members = |wanted: &dyn Fn(&Class<'_>) -> bool| {
             (0..classes.len()).filter(|at| wanted(classes[*at])).collect::<Vec<_>>()
         };

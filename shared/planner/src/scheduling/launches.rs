@@ -105,25 +105,29 @@ fn alternatives(
         possible.intersect(&market.fitting_in(*class, *zone));
         super::dimensions::take(&mut total, &market.classes[*class].size, -(*count as i64));
     }
-    let possible = market.candidates.large_enough(&possible, &total);
-    let alike = |at: &usize| {
-        let other = &market.candidates.list[*at];
-        let small =
-            limits.no_larger(own.pool, &other.instance_type.capacity, &own.instance_type.capacity);
-        *at != chosen && other.chosen == own.chosen && small
+    let alike = |at: usize| {
+        let other = &market.candidates.list[at];
+        at != chosen
+            && possible.contains(at)
+            && super::dimensions::fits(&total, &other.usable)
+            && other.chosen == own.chosen
+            && limits.no_larger(
+                own.pool,
+                &other.instance_type.capacity,
+                &own.instance_type.capacity,
+            )
     };
-    let mut found = possible
-        .iter()
-        .filter(alike)
-        .map(|at| alternative(&market.candidates.list[at]))
-        .collect::<Vec<_>>();
-    found.sort_by(|a, b| (a.price, a).cmp(&(b.price, b)));
-    let mut of_type: BTreeMap<String, usize> = BTreeMap::new();
-    found.retain(|alternative| {
-        let count = of_type.entry(alternative.instance_type.clone()).or_default();
+    let mut of_type: BTreeMap<*const model::InstanceType, usize> = BTreeMap::new();
+    let mut found = Vec::new();
+    for at in market.candidates.by_price[own.pool].iter().copied().filter(|at| alike(*at)) {
+        let count = of_type.entry(market.candidates.list[at].instance_type).or_default();
         *count += 1;
-        *count <= MOST_OF_A_TYPE
-    });
-    found.truncate(MOST_ALTERNATIVES);
+        if *count <= MOST_OF_A_TYPE {
+            found.push(alternative(&market.candidates.list[at]));
+        }
+        if found.len() == MOST_ALTERNATIVES {
+            break;
+        }
+    }
     found
 }

@@ -2,8 +2,10 @@
 
 mod again;
 mod bound;
+mod bulk;
 mod buy;
 mod candidates;
+mod cells;
 mod classes;
 mod constraints;
 mod dimensions;
@@ -13,8 +15,11 @@ mod open;
 mod place;
 mod reasons;
 mod replay;
+mod search;
 mod settle;
 mod slots;
+mod tallies;
+mod terms;
 mod together;
 mod topology;
 mod translate;
@@ -36,9 +41,10 @@ pub(crate) use limits::Limits;
 use model::{Cost, Launch, MicroUsdPerHour, Placement, Plan, Reason, Snapshot, Unschedulable};
 use place::Placer;
 pub(crate) use place::{Demands, Standing, may_hold};
+use search::Restrictions;
 pub(crate) use slots::Slot;
 use std::collections::BTreeMap;
-pub(crate) use topology::{Level, Topology};
+pub(crate) use topology::Topology;
 pub(crate) use volumes::{Attachments, Volumes};
 pub(crate) use worth::{Worth, useful, worth};
 
@@ -48,10 +54,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) candidates: Candidates<'a>,
     /// By class, the candidates that can hold one of its pods.
     pub(crate) fitting: Vec<Bitset>,
-    /// By class, the candidates that its node selector and affinity allow.
-    pub(crate) selected: Vec<Bitset>,
     pub(crate) slots: Vec<Slot<'a>>,
-    pub(crate) topology: Topology<'a>,
+    pub(crate) topology: Topology,
     atoms: Atoms,
 }
 
@@ -60,19 +64,36 @@ impl<'a> Scene<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, leaving: &Leaving<'_>) -> Self {
         let keys = classes::selector_keys(snapshot);
         let mut classes = classes::classify(snapshot, leaving, &keys);
-        let candidates = Candidates::new(snapshot, &classes);
-        let slots = slots::slots(snapshot, leaving, &classes.dimensions, &candidates.zones);
-        let zones = candidates.zones.len();
-        let topology = Topology::new(snapshot, leaving, &mut classes.list, &slots, zones);
+        let keys = cells::topology_keys(snapshot, leaving);
+        let mut candidates = Candidates::new(snapshot, &classes, &keys);
+        let mut slots = slots::slots(snapshot, leaving, &classes.dimensions);
+        candidates.partition(keys, &mut slots);
         let mut atoms = Atoms::default();
-        let fit = |class: &Class<'_>, atoms: &mut Atoms| {
-            candidates.large_enough(&candidates.allowed(class, atoms), &class.size)
-        };
-        let fitting = classes.list.iter().map(|class| fit(class, &mut atoms)).collect();
-        let selected =
-            classes.list.iter().map(|class| candidates.selected(class, &mut atoms)).collect();
-        Self { classes, candidates, fitting, selected, slots, topology, atoms }
+        let list = &mut classes.list;
+        let topology = Topology::new(snapshot, leaving, list, &slots, &candidates, &mut atoms);
+        let fitting = fitting(&classes.list, &candidates, &mut atoms);
+        Self { classes, candidates, fitting, slots, topology, atoms }
     }
+}
+
+/// By class, the candidates that can hold one of its pods; worked out once for classes that differ in topology alone.
+fn fitting(classes: &[Class<'_>], candidates: &Candidates<'_>, atoms: &mut Atoms) -> Vec<Bitset> {
+    let mut allowed = BTreeMap::new();
+    let mut fitting: BTreeMap<(usize, &[i64]), Bitset> = BTreeMap::new();
+    let mut all = Vec::with_capacity(classes.len());
+    for class in classes {
+        let spec = class.spec;
+        let asked = (&spec.node_selector, &spec.node_affinity, &spec.tolerations);
+        let next = allowed.len();
+        let (at, allowed) = allowed
+            .entry((asked, &class.volumes, &spec.host_ports))
+            .or_insert_with(|| (next, candidates.allowed(class, atoms)));
+        let fit = fitting
+            .entry((*at, &class.size))
+            .or_insert_with(|| candidates.large_enough(allowed, &class.size));
+        all.push(fit.clone());
+    }
+    all
 }
 
 /// Places for pods.
@@ -124,22 +145,22 @@ fn is_tangled(left: &Unschedulable) -> bool {
 
 /// Places, and whether limits turned something away.
 fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> (Scheduled, bool) {
-    let Scene { classes, candidates, fitting, selected, slots, topology, mut atoms } =
+    let Scene { classes, candidates, fitting, slots, topology, mut atoms } =
         Scene::new(snapshot, leaving);
     let limits = Limits::new(&candidates, &slots);
     let mut placer = Placer {
         classes: &classes.list,
         candidates: &candidates,
         fitting: &fitting,
-        selected: &selected,
         topology,
-        slots,
         limits,
         open: Vec::new(),
         placed: Vec::new(),
         demands: Demands::new(),
         bundles: BTreeMap::new(),
         unschedulable: Vec::new(),
+        restrictions: Restrictions::new(&classes.list, &slots),
+        slots,
     };
     let free = placer.free_room();
     placer.run();
@@ -185,11 +206,11 @@ impl<'a> Turn<'a, '_> {
             topology: &placer.topology,
             steps: self.options.steps,
         };
-        let zoned = demands.keys().any(|(_, zone)| zone.is_some());
+        let split = demands.keys().any(|(_, cell)| cell.is_some());
         let opened = opened(open);
         let mut purchase = market.buy(demands, &mut limits);
         purchase.limited |= !opened.left.is_empty();
-        let simple = self.free.is_empty() && !zoned && !purchase.limited && opened.nodes.is_empty();
+        let simple = self.free.is_empty() && !split && !purchase.limited && opened.nodes.is_empty();
         let mut unschedulable = with_reasons(
             self.snapshot,
             self.classes,
@@ -257,15 +278,12 @@ impl<'a> Turn<'a, '_> {
         nodes: &mut Vec<Bought<'a>>,
         limits: &Limits,
     ) -> Vec<Unschedulable> {
-        let domains =
-            (0..self.classes.list.len()).map(|class| placer.domains(class)).collect::<Vec<_>>();
         let replay = replay::Replay {
             classes: &self.classes.list,
-            domains: &domains,
             topology: placer.topology.before(),
-            slot_zones: placer.slots.iter().map(|slot| slot.zone).collect(),
+            slot_cells: placer.slots.iter().map(|slot| slot.cell).collect(),
         };
-        let lost = replay.prune(placed, nodes, |candidate| market.candidates.list[candidate].zone);
+        let lost = replay.prune(placed, nodes, |candidate| market.candidates.list[candidate].cell);
         let unschedulable = |(class, pod): (usize, &model::Pod)| {
             let reasons = limit_reasons(market, &market.fitting[class], limits);
             let reasons = if reasons.is_empty() {
@@ -283,15 +301,15 @@ impl<'a> Turn<'a, '_> {
 fn opened<'a>(open: Vec<open::Open<'a>>) -> Purchase<'a> {
     let mut purchase = Purchase::default();
     for node in open {
-        let zone = Some(node.zone);
+        let cell = Some(node.cell);
         match node.bought() {
             Some(candidate) => {
-                let pods = node.pods.into_iter().map(|(class, pod)| (class, zone, pod)).collect();
+                let pods = node.pods.into_iter().map(|(class, pod)| (class, cell, pod)).collect();
                 purchase.nodes.push(Bought { candidate, pods });
             }
             None => {
                 for (class, pod) in node.pods {
-                    purchase.left.entry((class, zone)).or_default().push(pod);
+                    purchase.left.entry((class, cell)).or_default().push(pod);
                 }
             }
         }
@@ -307,8 +325,8 @@ fn turned_away(
     limits: &Limits,
 ) -> Vec<Unschedulable> {
     let mut turned = Vec::new();
-    for ((class, zone), pods) in purchase.left.iter().chain(opened) {
-        let fitting = market.fitting_in(*class, *zone);
+    for ((class, cell), pods) in purchase.left.iter().chain(opened) {
+        let fitting = market.fitting_in(*class, *cell);
         let reasons = limit_reasons(market, &fitting, limits);
         turned.extend(
             pods.iter().map(|pod| Unschedulable { pod: pod.id.clone(), reasons: reasons.clone() }),
@@ -342,7 +360,7 @@ fn with_reasons(
     atoms: &mut Atoms,
 ) -> Vec<Unschedulable> {
     let mut known = std::collections::BTreeMap::new();
-    for class in &classes.list {
+    for class in classes.list.iter().filter(|_| !unschedulable.is_empty()) {
         known.extend(class.pods.iter().map(|pod| (&pod.id, class)));
     }
     let mut memo: std::collections::BTreeMap<*const classes::Class<'_>, Vec<Reason>> =
@@ -366,6 +384,9 @@ fn counts(classes: &Classes<'_>, unschedulable: &[Unschedulable]) -> Vec<u32> {
         .map(|unschedulable| &unschedulable.pod)
         .collect::<std::collections::BTreeSet<_>>();
     let placed = |class: &classes::Class<'_>| {
+        if left.is_empty() {
+            return class.pods.len() as u32;
+        }
         class.pods.iter().filter(|pod| !left.contains(&pod.id)).count() as u32
     };
     classes.list.iter().map(placed).collect()

@@ -12,8 +12,8 @@ use model::{MicroUsdPerHour, Pod};
 pub(crate) struct Open<'a> {
     /// The candidates that hold all that is on it.
     possible: Bitset,
-    /// The zone.
-    pub(crate) zone: usize,
+    /// The cell.
+    pub(crate) cell: usize,
     total: Vec<i64>,
     /// What is on it: the class and the pod.
     pub(crate) pods: Vec<(usize, &'a Pod)>,
@@ -21,13 +21,13 @@ pub(crate) struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    /// An empty node in a zone for a class with these candidates; `None` if there are none in the zone.
-    pub(crate) fn new(candidates: &Candidates<'_>, fitting: &Bitset, zone: usize) -> Option<Self> {
+    /// An empty node in a cell for a class with these candidates; `None` if there are none in the cell.
+    pub(crate) fn new(candidates: &Candidates<'_>, fitting: &Bitset, cell: usize) -> Option<Self> {
         let mut possible = fitting.clone();
-        possible.intersect(&candidates.of_zone[zone]);
+        possible.intersect(&candidates.of_cell[cell]);
         (!possible.is_empty()).then(|| Self {
             possible,
-            zone,
+            cell,
             total: Vec::new(),
             pods: Vec::new(),
             chosen: None,

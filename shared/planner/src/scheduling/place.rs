@@ -1,6 +1,6 @@
-//! Placing pods on what is there, and telling zones apart, before anything is bought.
+//! Placing pods on what is there, and telling cells apart, before anything is bought.
 //!
-//! Pods go to nodes that exist or are on their way; what remains becomes demand for new nodes, with a zone where the
+//! Pods go to nodes that exist or are on their way; what remains becomes demand for new nodes, with a cell where the
 //! topology rules need one. Pods that must share a node with others are placed one by one on nodes opened for them.
 
 use super::candidates::Candidates;
@@ -8,6 +8,7 @@ use super::classes::Class;
 use super::dimensions::{fits, take};
 use super::limits::Limits;
 use super::open::Open;
+use super::search::{Restrictions, Search};
 use super::slots::Slot;
 use super::topology::{Level, Terms, Topology};
 use crate::packing::bitset::Bitset;
@@ -15,10 +16,13 @@ use crate::packing::problem::how_many;
 use model::{Pod, Reason, Unschedulable};
 use std::collections::BTreeMap;
 
-/// Pods of a class that need new nodes, in one zone or in any.
+/// Pods of a class that need new nodes, in one cell or in any.
 pub(crate) type Demands<'a> = BTreeMap<DemandKey, Vec<&'a Pod>>;
-/// A class, and the zone if it must be that one.
+/// A class, and the cell if it must be that one.
 pub(crate) type DemandKey = (usize, Option<usize>);
+
+/// So many pods without a spread of their own go to one cell before the next.
+const HANDFUL: u32 = 16;
 
 /// The state of one placing.
 pub(crate) struct Placer<'a, 's> {
@@ -26,9 +30,7 @@ pub(crate) struct Placer<'a, 's> {
     pub(crate) candidates: &'s Candidates<'a>,
     /// By class, the candidates that can hold one of its pods.
     pub(crate) fitting: &'s [Bitset],
-    /// By class, the candidates that its node selector and affinity allow.
-    pub(crate) selected: &'s [Bitset],
-    pub(crate) topology: Topology<'a>,
+    pub(crate) topology: Topology,
     pub(crate) slots: Vec<Slot<'a>>,
     pub(crate) limits: Limits,
     pub(crate) open: Vec<Open<'a>>,
@@ -38,17 +40,8 @@ pub(crate) struct Placer<'a, 's> {
     /// Classes whose pods are bought one node together, and the candidates that hold them all.
     pub(crate) bundles: BTreeMap<usize, Bitset>,
     pub(crate) unschedulable: Vec<Unschedulable>,
-}
-
-/// What one class still looks for while it is placed.
-pub(super) struct Search {
-    /// The slots that may hold one more, by position.
-    pub(super) slots: Vec<usize>,
-    /// The zones in which the class can be at all.
-    zones: Vec<usize>,
-    /// The zones that its spreads count, whether it can be there or not.
-    domains: Vec<usize>,
-    pub(super) zonal: bool,
+    /// Where the classes may be on what is there.
+    pub(crate) restrictions: Restrictions,
 }
 
 /// Whether the class could be on the slot by labels, taints and volumes, whatever room it has.
@@ -62,16 +55,16 @@ pub(crate) fn may_hold(class: &Class<'_>, slot: &Slot<'_>) -> bool {
 /// The nodes as they stand, and who is where.
 pub(crate) struct Standing<'a, 's> {
     pub(crate) slots: &'s [Slot<'a>],
-    pub(crate) topology: &'s Topology<'a>,
+    pub(crate) topology: &'s Topology,
 }
 
 impl Standing<'_, '_> {
-    /// Whether one more of the class may go to the slot, by room, ports and topology; over zones too if its domains are given.
+    /// Whether one more of the class may go to the slot, by room, ports and topology, over cells too if they matter.
     pub(crate) fn admits(
         &self,
         class: &Class<'_>,
         slot: usize,
-        zones: Option<&Vec<usize>>,
+        by_cell: bool,
     ) -> Result<(), Reason> {
         let found = &self.slots[slot];
         let host = || Reason::PodAntiAffinity { topology_key: model::labels::HOSTNAME.to_owned() };
@@ -80,14 +73,8 @@ impl Standing<'_, '_> {
         if !free || !domain || !found.can_attach(&class.attachments) {
             return Err(host());
         }
-        self.topology.admits(&class.terms, Level::Host, slot, &[])?;
-        match (found.zone, zones) {
-            (_, None) => Ok(()),
-            (Some(zone), Some(domains)) => {
-                self.topology.admits(&class.terms, Level::Zone, zone, domains)
-            }
-            (None, Some(_)) => Err(host()),
-        }
+        self.topology.admits_host(&class.terms, slot)?;
+        if by_cell { self.topology.admits_cell(&class.terms, found.cell) } else { Ok(()) }
     }
 }
 
@@ -120,20 +107,26 @@ impl<'a> Placer<'a, '_> {
     }
 
     fn counted_elsewhere(&self, terms: &Terms) -> bool {
-        let own = |term: &usize| terms.spreads.iter().any(|(spread, _)| spread == term);
+        let own = |term: &usize| terms.spreads.iter().any(|spread| spread.term == *term);
         terms.matches.iter().any(|term| self.topology.is_spread(*term) && !own(term))
     }
 
     /// The room on slots that some class could use, before anything is placed.
     pub(crate) fn free_room(&self) -> Vec<super::bound::Free> {
-        let free = |slot: usize| {
-            let mut classes = Bitset::new(self.classes.len());
-            (0..self.classes.len())
-                .filter(|class| self.compatible(*class, slot))
-                .for_each(|class| classes.insert(class));
-            (!classes.is_empty()).then(|| super::bound::Free::new(&self.slots[slot], classes))
+        let mut usable: Vec<Option<Bitset>> = vec![None; self.slots.len()];
+        for (class, of) in self.classes.iter().enumerate() {
+            for slot in self.restrictions.slots(class).iter().map(|slot| *slot as usize) {
+                if fits(&of.size, &self.slots[slot].room) {
+                    let empty = || Bitset::new(self.classes.len());
+                    usable[slot].get_or_insert_with(empty).insert(class);
+                }
+            }
+        }
+        let usable = usable.into_iter().enumerate();
+        let free = |(slot, classes): (usize, Option<Bitset>)| {
+            Some(super::bound::Free::new(&self.slots[slot], classes?))
         };
-        (0..self.slots.len()).filter_map(free).collect()
+        usable.filter_map(free).collect()
     }
 
     /// Pods go first where they were bought a place.
@@ -147,14 +140,14 @@ impl<'a> Placer<'a, '_> {
             return done;
         }
         for class in 0..self.classes.len() {
-            let search = self.search(class);
+            let by_cell = self.topology.needs_cell(&self.classes[class].terms);
             for pod in &self.classes[class].pods {
                 let Some(slot) =
                     place_of.get(&pod.id).filter(|slot| self.compatible(class, **slot))
                 else {
                     continue;
                 };
-                if self.admits_slot(class, *slot, &search).is_ok() {
+                if self.admits_slot(class, *slot, by_cell).is_ok() {
                     self.put_on_slot(class, *slot, &[pod]);
                     done.insert(&pod.id, ());
                 }
@@ -220,7 +213,7 @@ impl<'a> Placer<'a, '_> {
         if exact && self.place_together(class, &pods, &search) {
             return None;
         }
-        if !search.zonal && !exact {
+        if !search.by_cell && !exact {
             return self.place_in_bulk(class, pods, &search);
         }
         for (at, pod) in pods.iter().enumerate() {
@@ -232,37 +225,11 @@ impl<'a> Placer<'a, '_> {
     }
 
     fn search(&self, class: usize) -> Search {
-        let mut slots =
-            (0..self.slots.len()).filter(|slot| self.compatible(class, *slot)).collect::<Vec<_>>();
-        let spec = self.classes[class].spec;
-        slots.sort_by_key(|slot| (std::cmp::Reverse(self.slots[*slot].preference(spec)), *slot));
-        let by_slot = slots.iter().filter_map(|slot| self.slots[*slot].zone);
-        let by_candidate = (0..self.candidates.zones.len())
-            .filter(|zone| self.candidates.of_zone[*zone].meets(&self.fitting[class]));
-        let zones = by_slot.chain(by_candidate).collect::<std::collections::BTreeSet<_>>();
-        Search {
-            slots,
-            zones: zones.into_iter().collect(),
-            domains: self.domains(class),
-            zonal: self.topology.is_zonal(&self.classes[class].terms),
-        }
-    }
-
-    /// Nodes count as domains by labels alone: taints and room make no difference to the kube-scheduler.
-    pub(crate) fn domains(&self, class: usize) -> Vec<usize> {
-        let spec = self.classes[class].spec;
-        let of_slots = self
-            .slots
-            .iter()
-            .filter(|slot| slot.matches(&spec.node_selector, &spec.node_affinity))
-            .filter_map(|slot| slot.zone);
-        let of_candidates = (0..self.candidates.zones.len())
-            .filter(|zone| self.candidates.of_zone[*zone].meets(&self.selected[class]));
-        of_slots
-            .chain(of_candidates)
-            .collect::<std::collections::BTreeSet<_>>()
-            .into_iter()
-            .collect()
+        let of = &self.classes[class];
+        let bought_in = (0..self.candidates.cells.len())
+            .filter(|cell| self.candidates.of_cell[*cell].meets(&self.fitting[class]));
+        let by_cell = self.topology.needs_cell(&of.terms);
+        Search::new(&self.restrictions, (class, of), &self.slots, bought_in, by_cell)
     }
 
     /// Whether the class could be on the slot by labels, taints and volumes, and has room for one.
@@ -279,11 +246,14 @@ impl<'a> Placer<'a, '_> {
         search: &Search,
     ) -> Option<(Vec<&'a Pod>, Reason)> {
         let mut left = pods.as_slice();
-        for slot in &search.slots {
+        for slot in search.slots() {
+            if left.is_empty() {
+                break;
+            }
             loop {
-                let count = self.room_for(class, *slot, left.len(), search);
+                let count = self.room_for(class, slot, left.len());
                 let (here, rest) = left.split_at(count);
-                self.put_on_slot(class, *slot, here);
+                self.put_on_slot(class, slot, here);
                 left = rest;
                 if count == 0 || left.is_empty() {
                     break;
@@ -308,7 +278,7 @@ impl<'a> Placer<'a, '_> {
         None
     }
 
-    fn room_for(&self, class: usize, slot: usize, wanted: usize, search: &Search) -> usize {
+    fn room_for(&self, class: usize, slot: usize, wanted: usize) -> usize {
         let terms = &self.classes[class].terms;
         let constrained = !(terms.spreads.is_empty()
             && terms.antis.is_empty()
@@ -321,7 +291,7 @@ impl<'a> Placer<'a, '_> {
             return most;
         }
         // Each pod placed changes what the next may do, so constrained pods are tried one at a time.
-        usize::from(most > 0 && self.admits_slot(class, slot, search).is_ok())
+        usize::from(most > 0 && self.admits_slot(class, slot, false).is_ok())
     }
 
     fn place_one(
@@ -332,40 +302,53 @@ impl<'a> Placer<'a, '_> {
         exact: bool,
     ) -> Result<(), Reason> {
         let mut refusal = None;
-        let zones = self.zones_in_order(class, search, &mut refusal);
-        let found =
-            search.slots.iter().position(|slot| self.admits_slot(class, *slot, search).is_ok());
-        if let Some(at) = found {
-            let slot = search.slots[at];
+        let cells = self.cells_in_order(class, search, &mut refusal);
+        let of = &self.classes[class];
+        let found = search.find(
+            &cells,
+            self.topology.follows(&of.terms),
+            |slot| self.admits_slot(class, slot, false).is_ok(),
+            |slot| cells.contains(&self.slots[slot].cell),
+        );
+        if let Some(slot) = found {
             self.put_on_slot(class, slot, &[pod]);
-            if !fits(&self.classes[class].size, &self.slots[slot].room) {
-                search.slots.remove(at);
-            }
             return Ok(());
         }
-        self.place_on_new(class, pod, search, &zones, exact)
+        self.place_on_new(class, pod, search, &cells, exact)
             .map_err(|reason| refusal.unwrap_or(reason))
     }
 
-    /// The zones that admit one more, the emptiest first, those with the pods asked for before others.
-    fn zones_in_order(
+    /// The cells that admit one more, the emptiest first, those with the pods asked for before others.
+    fn cells_in_order(
         &self,
         class: usize,
         search: &Search,
         refusal: &mut Option<Reason>,
     ) -> Vec<usize> {
         let terms = &self.classes[class].terms;
-        let mut zones = Vec::new();
-        for zone in &search.zones {
-            match self.topology.admits(terms, Level::Zone, *zone, &search.domains) {
-                Ok(()) => zones.push(*zone),
+        let mut cells = Vec::new();
+        for cell in &search.cells {
+            match self.topology.admits_cell(terms, *cell) {
+                Ok(()) => cells.push(*cell),
                 Err(reason) => *refusal = Some(reason),
             }
         }
-        zones.sort_by_key(|zone| {
-            (!self.topology.attracts(terms, *zone), self.topology.crowd(terms, *zone), *zone)
-        });
-        zones
+        // Where the first of several goes the others must follow: to a cell that has nodes for all of them.
+        let begins = !cells.iter().any(|cell| self.topology.attracts(terms, *cell));
+        if begins && self.classes[class].pods.len() > 1 && !terms.affinities.is_empty() {
+            let endless =
+                |cell: &&usize| self.candidates.of_cell[**cell].meets(&self.fitting[class]);
+            let some = cells.iter().filter(endless).copied().collect::<Vec<_>>();
+            cells = if some.is_empty() { cells } else { some };
+        }
+        // Pods that are counted but do not ask for balance come by the handful, so that a few do not cost a node in each cell.
+        let asks = terms.spreads.iter().any(|spread| !self.topology.is_over_hosts(spread.term));
+        let crowd = |cell: usize| {
+            let (with, own) = self.topology.crowd(terms, cell);
+            (if asks { with } else { with / HANDFUL }, own)
+        };
+        cells.sort_by_key(|cell| (!self.topology.attracts(terms, *cell), crowd(*cell), *cell));
+        cells
     }
 
     /// Whether one more of the class may go to the slot, by room, ports and topology.
@@ -373,10 +356,10 @@ impl<'a> Placer<'a, '_> {
         &self,
         class: usize,
         slot: usize,
-        search: &Search,
+        by_cell: bool,
     ) -> Result<(), Reason> {
         let standing = Standing { slots: &self.slots, topology: &self.topology };
-        standing.admits(&self.classes[class], slot, search.zonal.then_some(&search.domains))
+        standing.admits(&self.classes[class], slot, by_cell)
     }
 
     pub(super) fn put_on_slot(&mut self, class: usize, slot: usize, pods: &[&'a Pod]) {
@@ -387,7 +370,8 @@ impl<'a> Placer<'a, '_> {
         take(&mut found.room, &self.classes[class].size, pods.len() as i64);
         found.ports.extend(self.classes[class].spec.host_ports.iter().cloned());
         found.attach(&self.classes[class].attachments);
-        self.topology.place(&self.classes[class].terms, Some(slot), found.zone, pods.len() as u32);
+        let (cell, count) = (Some(found.cell), pods.len() as u32);
+        self.topology.place(&self.classes[class].terms, Some(slot), cell, count);
         self.placed.extend(pods.iter().map(|pod| (class, slot, *pod)));
     }
 
@@ -397,7 +381,7 @@ impl<'a> Placer<'a, '_> {
         class: usize,
         pod: &'a Pod,
         search: &Search,
-        zones: &[usize],
+        cells: &[usize],
         exact: bool,
     ) -> Result<(), Reason> {
         if let Some(at) = (0..self.open.len())
@@ -407,14 +391,14 @@ impl<'a> Placer<'a, '_> {
             return Ok(());
         }
         if exact {
-            return self.place_exactly(class, pod, search, zones);
+            return self.place_exactly(class, pod, search, cells);
         }
-        let possible = |zone: &&usize| self.candidates.of_zone[**zone].meets(&self.fitting[class]);
-        let Some(zone) = zones.iter().find(possible).copied() else {
+        let possible = |cell: &&usize| self.candidates.of_cell[**cell].meets(&self.fitting[class]);
+        let Some(cell) = cells.iter().find(possible).copied() else {
             return Err(Reason::NoNodePool);
         };
-        self.topology.place(&self.classes[class].terms, None, Some(zone), 1);
-        self.demands.entry((class, Some(zone))).or_default().push(pod);
+        self.topology.place(&self.classes[class].terms, None, Some(cell), 1);
+        self.demands.entry((class, Some(cell))).or_default().push(pod);
         Ok(())
     }
 
@@ -424,7 +408,7 @@ impl<'a> Placer<'a, '_> {
         class: usize,
         pod: &'a Pod,
         search: &Search,
-        zones: &[usize],
+        cells: &[usize],
     ) -> Result<(), Reason> {
         let join = (0..self.open.len()).filter(|at| self.admits_open(class, *at, search));
         let join = join
@@ -434,19 +418,15 @@ impl<'a> Placer<'a, '_> {
                     .map(|price| (price, at))
             })
             .min();
-        let fresh = self.topology.admits(
-            &self.classes[class].terms,
-            Level::Host,
-            self.slots.len() + self.open.len(),
-            &[],
-        );
-        let zone = zones
+        let host = self.slots.len() + self.open.len();
+        let fresh = self.topology.admits_host(&self.classes[class].terms, host);
+        let cell = cells
             .iter()
-            .find(|zone| self.candidates.of_zone[**zone].meets(&self.fitting[class]))
+            .find(|cell| self.candidates.of_cell[**cell].meets(&self.fitting[class]))
             .copied();
-        let alone = zone
+        let alone = cell
             .filter(|_| fresh.is_ok())
-            .and_then(|zone| Open::new(self.candidates, &self.fitting[class], zone));
+            .and_then(|cell| Open::new(self.candidates, &self.fitting[class], cell));
         match (join, alone) {
             (Some((extra, at)), Some(new)) if extra <= new.price(self.candidates) => {
                 self.put_on_open(class, at, pod)
@@ -465,19 +445,15 @@ impl<'a> Placer<'a, '_> {
         let (wanted, open) = (&self.classes[class], &self.open[at]);
         open.ports_free(self.classes, &wanted.spec.host_ports)
             && open.holds_one_more(self.candidates, wanted, &self.fitting[class])
-            && self.topology.admits(&wanted.terms, Level::Host, self.slots.len() + at, &[]).is_ok()
-            && (!search.zonal
-                || self
-                    .topology
-                    .admits(&wanted.terms, Level::Zone, open.zone, &search.domains)
-                    .is_ok())
+            && self.topology.admits_host(&wanted.terms, self.slots.len() + at).is_ok()
+            && (!search.by_cell || self.topology.admits_cell(&wanted.terms, open.cell).is_ok())
     }
 
     fn put_on_open(&mut self, class: usize, at: usize, pod: &'a Pod) {
         let host = self.slots.len() + at;
         let open = &mut self.open[at];
         open.add(self.candidates, class, &self.classes[class], &self.fitting[class], pod);
-        self.topology.place(&self.classes[class].terms, Some(host), Some(open.zone), 1);
+        self.topology.place(&self.classes[class].terms, Some(host), Some(open.cell), 1);
     }
 
     fn close_open(&mut self) {

@@ -4,27 +4,25 @@
 
 use super::buy::Bought;
 use super::classes::Class;
-use super::topology::{Level, Topology};
+use super::topology::Topology;
 use model::Pod;
 use std::collections::BTreeMap;
 
-/// A pod's place: a host (slots first, then bought nodes) and its zone.
+/// A pod's place: a host (slots first, then bought nodes) and its cell.
 struct Place<'a> {
     class: usize,
     host: usize,
-    zone: Option<usize>,
+    cell: usize,
     pod: &'a Pod,
 }
 
 /// What is placed and where, before it is taken again.
 pub(crate) struct Replay<'a, 's> {
     pub(crate) classes: &'s [Class<'a>],
-    /// By class, the zones that its spreads count.
-    pub(crate) domains: &'s [Vec<usize>],
     /// The counts of the pods that run.
-    pub(crate) topology: Topology<'a>,
-    /// By slot, its zone.
-    pub(crate) slot_zones: Vec<Option<usize>>,
+    pub(crate) topology: Topology,
+    /// By slot, its cell.
+    pub(crate) slot_cells: Vec<usize>,
 }
 
 impl<'a> Replay<'a, '_> {
@@ -33,22 +31,22 @@ impl<'a> Replay<'a, '_> {
         mut self,
         placed: &mut Vec<(usize, usize, &'a Pod)>,
         nodes: &mut Vec<Bought<'a>>,
-        zone_of: impl Fn(usize) -> usize,
+        cell_of: impl Fn(usize) -> usize,
     ) -> Vec<(usize, &'a Pod)> {
-        let slots = self.slot_zones.len();
+        let slots = self.slot_cells.len();
         let on_slots = placed.iter().map(|(class, slot, pod)| Place {
             class: *class,
             host: *slot,
-            zone: self.slot_zones[*slot],
+            cell: self.slot_cells[*slot],
             pod,
         });
         let mut waiting = on_slots.collect::<Vec<_>>();
         for (at, node) in nodes.iter().enumerate() {
-            let zone = Some(zone_of(node.candidate));
+            let cell = cell_of(node.candidate);
             waiting.extend(node.pods.iter().map(|(class, _, pod)| Place {
                 class: *class,
                 host: slots + at,
-                zone,
+                cell,
                 pod,
             }));
         }
@@ -75,23 +73,21 @@ impl<'a> Replay<'a, '_> {
 
     fn bind(&mut self, place: &Place<'_>) -> bool {
         let terms = &self.classes[place.class].terms;
-        let host = self.topology.admits(terms, Level::Host, place.host, &[]).is_ok();
-        let zone = place.zone.is_none_or(|zone| {
-            self.topology.admits(terms, Level::Zone, zone, &self.domains[place.class]).is_ok()
-        });
-        if host && zone {
-            self.topology.place(terms, Some(place.host), place.zone, 1);
+        let host = self.topology.admits_host(terms, place.host).is_ok();
+        let admitted = host && self.topology.admits_cell(terms, place.cell).is_ok();
+        if admitted {
+            self.topology.place(terms, Some(place.host), Some(place.cell), 1);
         }
-        host && zone
+        admitted
     }
 }
 
-/// The zones take turns, so that spreads fill evenly.
+/// The cells take turns, so that spreads fill evenly.
 fn in_turns(places: Vec<Place<'_>>) -> Vec<Place<'_>> {
-    let mut ranks: BTreeMap<(usize, Option<usize>), u32> = BTreeMap::new();
+    let mut ranks: BTreeMap<(usize, usize), u32> = BTreeMap::new();
     let mut ranked = Vec::with_capacity(places.len());
     for place in places {
-        let rank = ranks.entry((place.class, place.zone)).or_default();
+        let rank = ranks.entry((place.class, place.cell)).or_default();
         *rank += 1;
         ranked.push((*rank, place));
     }

@@ -21,8 +21,8 @@ pub(crate) struct Slot<'a> {
     pub(crate) taints: Vec<Taint>,
     /// What is left for pods, by dimension.
     pub(crate) room: Vec<i64>,
-    /// The zone, as an index into the turn's zones.
-    pub(crate) zone: Option<usize>,
+    /// Its cell, as an index into the turn's cells.
+    pub(crate) cell: usize,
     /// Host ports taken.
     pub(crate) ports: Vec<HostPort>,
     /// Volumes attached, and those of the pods planned onto it.
@@ -47,9 +47,9 @@ impl<'a> Slot<'a> {
     /// Whether these volumes can be attached too.
     pub(crate) fn can_attach(&self, more: &Attachments<'a>) -> bool {
         let exceeds = |(driver, limit): &(String, u32)| {
-            let of_driver = |(own, _): &&(&str, &str)| own == driver;
+            let of_driver = |(own, _, _): &&(&str, &str, &str)| own == driver;
             let count = self.attached.union(more).filter(of_driver).count();
-            more.iter().any(|(own, _)| own == driver) && count > *limit as usize
+            more.iter().any(|(own, _, _)| own == driver) && count > *limit as usize
         };
         more.is_empty() || !self.attachable.iter().any(exceeds)
     }
@@ -67,6 +67,13 @@ impl<'a> Slot<'a> {
     /// Has just these attached.
     pub(crate) fn set_attached(&mut self, attached: Attachments<'a>) {
         self.attached = attached;
+    }
+
+    /// The value of a label, under today's name or under the old one.
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        let old = || labels::ALIASES.iter().find(|(_, new)| *new == key).map(|(old, _)| *old);
+        let value = self.labels.get(key).or_else(|| self.labels.get(old()?));
+        value.map(String::as_str)
     }
 
     /// Whether a pod with this selector and these terms may be bound here.
@@ -112,18 +119,17 @@ pub(crate) fn slots<'a>(
     snapshot: &'a Snapshot,
     leaving: &Leaving<'_>,
     dimensions: &Dimensions,
-    zones: &[String],
 ) -> Vec<Slot<'a>> {
     let pods = pods_by_node(snapshot);
     let claims = joined(snapshot);
     let nodes = snapshot.nodes.iter().map(|node| {
         let on_it = pods.get(&*node.name).map_or(&[][..], Vec::as_slice);
-        node_slot(snapshot, node, claims.get(&*node.name).copied(), on_it, dimensions, zones)
+        node_slot(snapshot, node, claims.get(&*node.name).copied(), on_it, dimensions)
     });
     let arrived = claims.values().map(|claim| &claim.name).collect::<BTreeSet<_>>();
     let coming = snapshot.node_claims.iter().filter(|claim| !arrived.contains(&claim.name));
     let mut slots = nodes
-        .chain(coming.map(|claim| claim_slot(snapshot, claim, dimensions, zones)))
+        .chain(coming.map(|claim| claim_slot(snapshot, claim, dimensions)))
         .collect::<Vec<_>>();
     for slot in slots.iter_mut().filter(|slot| leaving.contains(&slot.name)) {
         slot.usable = false;
@@ -205,7 +211,6 @@ fn node_slot<'a>(
     claim: Option<&'a NodeClaim>,
     pods: &[&'a Pod],
     dimensions: &Dimensions,
-    zones: &[String],
 ) -> Slot<'a> {
     let initialized = node.initialized();
     let startup = startup_taints(snapshot, node.pool().filter(|_| !initialized));
@@ -218,7 +223,7 @@ fn node_slot<'a>(
         labels: Cow::Borrowed(&node.labels),
         taints: taints.cloned().collect(),
         room: dimensions.vector(&node.allocatable),
-        zone: node.label(labels::ZONE).and_then(|zone| zone_index(zones, zone)),
+        cell: 0,
         ports: Vec::new(),
         attached: Attachments::new(),
         attachable: &[],
@@ -241,7 +246,6 @@ fn claim_slot<'a>(
     snapshot: &'a Snapshot,
     claim: &'a NodeClaim,
     dimensions: &Dimensions,
-    zones: &[String],
 ) -> Slot<'a> {
     let mut own = claim.labels.clone();
     let known = [(labels::ZONE, &claim.zone), (labels::INSTANCE_TYPE, &claim.instance_type)];
@@ -259,7 +263,7 @@ fn claim_slot<'a>(
         labels: Cow::Owned(own),
         taints: claim.taints.iter().filter(|taint| !is_ephemeral(taint)).cloned().collect(),
         room: dimensions.vector(&claim.allocatable),
-        zone: claim.zone.as_deref().and_then(|zone| zone_index(zones, zone)),
+        cell: 0,
         ports: Vec::new(),
         attached: Attachments::new(),
         attachable: &[],
@@ -272,10 +276,6 @@ fn claim_slot<'a>(
     };
     reserve_daemons(snapshot, &mut slot, &[], dimensions);
     slot
-}
-
-fn zone_index(zones: &[String], zone: &str) -> Option<usize> {
-    zones.binary_search_by(|known| known.as_str().cmp(zone)).ok()
 }
 
 fn startup_taints<'a>(snapshot: &'a Snapshot, pool: Option<&str>) -> Vec<&'a Taint> {

@@ -2,7 +2,8 @@
 
 use super::classes::Class;
 use super::dimensions::fits;
-use super::place::{Placer, Search};
+use super::place::Placer;
+use super::search::Search;
 use model::Pod;
 
 impl<'a> Placer<'a, '_> {
@@ -13,17 +14,16 @@ impl<'a> Placer<'a, '_> {
         pods: &[&'a Pod],
         search: &Search,
     ) -> bool {
-        if search.zonal || !self.keeps_to_itself(class, pods.len()) {
+        if search.by_cell || !self.keeps_to_itself(class, pods.len()) {
             return false;
         }
         let total =
             self.classes[class].size.iter().map(|size| size.saturating_mul(pods.len() as i64));
         let total = total.collect::<Vec<_>>();
-        let roomy = |slot: &&usize| {
-            fits(&total, &self.slots[**slot].room)
-                && self.admits_slot(class, **slot, search).is_ok()
+        let roomy = |slot: &usize| {
+            fits(&total, &self.slots[*slot].room) && self.admits_slot(class, *slot, false).is_ok()
         };
-        if let Some(slot) = search.slots.iter().find(roomy).copied() {
+        if let Some(slot) = search.slots().find(roomy) {
             self.put_on_slot(class, slot, pods);
             return true;
         }
@@ -42,7 +42,7 @@ impl<'a> Placer<'a, '_> {
         let [term] = own.terms.affinities[..] else { return false };
         let others = self.classes.iter().enumerate().filter(|(other, _)| *other != class);
         let strangers = |other: &Class<'_>| {
-            !other.terms.matches.contains(&term) && !other.terms.affinities.contains(&term)
+            !other.terms.matches(term) && !other.terms.affinities.contains(&term)
         };
         waiting == own.pods.len()
             && own.terms.matches == [term]

@@ -1,107 +1,80 @@
 //! Spread, affinity and anti-affinity: which pods are counted in which domain, and where one more may go.
 
+use super::candidates::{Atoms, Candidates};
+use super::cells::Cells;
 use super::classes::Class;
 use super::slots::Slot;
+use super::terms::{Filter, Index, TermKey};
+pub(crate) use super::terms::{Level, Terms};
 use crate::leaving::Leaving;
-use model::pod::{NodeSelectorTerm, PodAffinityTerm, WhenUnsatisfiable};
-use model::{LabelSelector, Labels, Pod, PodSpec, Reason, Snapshot, labels};
+use crate::packing::bitset::Bitset;
+use model::{Labels, Pod, Reason, Snapshot, labels};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
-
-/// Stands for every namespace in a term with a selector of namespaces: to keep away from too many is safe.
-pub(super) const ANY_NAMESPACE: &str = "*";
-
-/// The two kinds of domain that are decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
-    /// Each node is a domain.
-    Host,
-    /// Each zone is a domain.
-    Zone,
-}
-
-impl Level {
-    fn of(topology_key: &str) -> Option<Self> {
-        match labels::normalize(topology_key) {
-            labels::HOSTNAME => Some(Self::Host),
-            labels::ZONE => Some(Self::Zone),
-            _ => None,
-        }
-    }
-
-    fn key(self) -> String {
-        match self {
-            Self::Host => labels::HOSTNAME.to_owned(),
-            Self::Zone => labels::ZONE.to_owned(),
-        }
-    }
-}
-
-/// What a class has to do with each term, as indices into `Topology`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Terms {
-    /// Hard spreads, with their greatest skew.
-    pub(crate) spreads: Vec<(usize, u32)>,
-    /// Required affinities.
-    pub(crate) affinities: Vec<usize>,
-    /// Required anti-affinities.
-    pub(crate) antis: Vec<usize>,
-    /// The terms, whoever has them, that select this class's pods.
-    pub(crate) matches: Vec<usize>,
-}
-
-/// Spreads count only pods on nodes that the pod itself could use (`nodeAffinityPolicy: Honor`).
-type NodeFilter<'a> = (&'a Labels, &'a [NodeSelectorTerm]);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct TermKey<'a> {
-    level: Level,
-    namespace: &'a str,
-    selector: &'a LabelSelector,
-    filter: Option<NodeFilter<'a>>,
-    /// Affinity counts only pods that all terms of the pod select, as the kube-scheduler does.
-    also: &'a [PodAffinityTerm],
-}
 
 #[derive(Clone, Debug, Default)]
 struct Counts {
-    zones: Vec<u32>,
+    /// By domain of the term's key; of the zone for a term over hosts.
+    domains: Vec<u32>,
+    /// By host, for a term over hosts.
     hosts: BTreeMap<usize, u32>,
     total: u32,
 }
 
 impl Counts {
-    fn add(&mut self, host: Option<usize>, zone: Option<usize>, count: u32) {
+    fn at_host(&self, host: usize) -> u32 {
+        self.hosts.get(&host).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, host: Option<usize>, domain: Option<usize>, count: u32) {
         self.total += count;
         if let Some(host) = host {
             *self.hosts.entry(host).or_default() += count;
         }
-        if let Some(zone) = zone {
-            self.zones[zone] += count;
+        if let Some(domain) = domain {
+            self.domains[domain] += count;
         }
     }
 
-    fn remove(&mut self, host: Option<usize>, zone: Option<usize>, count: u32) {
+    fn remove(&mut self, host: Option<usize>, domain: Option<usize>, count: u32) {
         self.total = self.total.saturating_sub(count);
         if let Some(own) = host.and_then(|host| self.hosts.get_mut(&host)) {
             *own = own.saturating_sub(count);
         }
-        if let Some(zone) = zone {
-            self.zones[zone] = self.zones[zone].saturating_sub(count);
-        }
-    }
-
-    fn at(&self, level: Level, domain: usize) -> u32 {
-        match level {
-            Level::Host => self.hosts.get(&domain).copied().unwrap_or(0),
-            Level::Zone => self.zones[domain],
+        if let Some(domain) = domain {
+            self.domains[domain] = self.domains[domain].saturating_sub(count);
         }
     }
 }
 
+/// The nodes that count for a spread.
+#[derive(Debug)]
+struct Counting {
+    slots: Bitset,
+    /// The cells of new nodes that count.
+    cells: Bitset,
+}
+
+/// A term, as far as placing pods needs it.
+#[derive(Debug)]
+struct Term {
+    level: Level,
+    /// The key of the counts by domain.
+    key: usize,
+    is_spread: bool,
+    /// The nodes that count, if not all do.
+    counting: Option<Rc<Counting>>,
+    /// For a spread over a key, the domains that count.
+    eligible: Vec<usize>,
+}
+
 /// The terms of a turn, and where their pods are.
-pub(crate) struct Topology<'a> {
-    terms: Vec<TermKey<'a>>,
+pub(crate) struct Topology {
+    cells: Rc<Cells>,
+    terms: Rc<Vec<Term>>,
+    /// How many slots there are: hosts from there on are new.
+    slots: usize,
     /// By term, the pods that it selects.
     counts: Vec<Counts>,
     /// By term, the pods that have it as an anti-affinity.
@@ -110,43 +83,45 @@ pub(crate) struct Topology<'a> {
     running: Option<Box<(Vec<Counts>, Vec<Counts>)>>,
 }
 
-impl<'a> Topology<'a> {
+impl Topology {
     /// Gathers the terms of pending and of running pods, tells the classes theirs, and counts the running pods.
-    pub(crate) fn new(
+    pub(crate) fn new<'a>(
         snapshot: &'a Snapshot,
         leaving: &Leaving<'_>,
         classes: &mut [Class<'a>],
         slots: &[Slot<'a>],
-        zones: usize,
+        candidates: &Candidates<'a>,
+        atoms: &mut Atoms,
     ) -> Self {
-        let mut index = BTreeMap::new();
+        let cells = candidates.cells.clone();
+        let mut index = Index::new(snapshot, &cells);
         for class in classes.iter_mut() {
-            let Some(pod) = class.pods.first() else { continue };
-            class.terms = own_terms(class.spec, &pod.id.namespace, &mut index);
+            class.terms = class.pods.first().map(|pod| index.own(pod)).unwrap_or_default();
         }
-        let running = snapshot
-            .pods
-            .iter()
-            .filter(|pod| pod.node_name.is_some() && !pod.is_terminal() && !leaving.moves(pod))
-            .collect::<Vec<_>>();
-        for pod in running.iter().filter(|pod| !pod.spec.pod_anti_affinity.is_empty()) {
-            anti_terms(&pod.spec, &pod.id.namespace, &mut index);
+        let stays =
+            |pod: &&Pod| pod.node_name.is_some() && !pod.is_terminal() && !leaving.moves(pod);
+        let running = snapshot.pods.iter().filter(stays).collect::<Vec<_>>();
+        let holding = running.iter().filter(|pod| !pod.spec.pod_anti_affinity.is_empty());
+        let held = holding.map(|pod| (*pod, index.antis(pod))).collect::<Vec<_>>();
+        let keys = index.into_terms();
+        let selecting = Selecting::new(&keys);
+        for class in classes.iter_mut() {
+            let matching = class.pods.first().map(|pod| selecting.terms(pod));
+            class.terms.matches = matching.unwrap_or_default();
         }
-        let mut terms = index.iter().map(|(key, at)| (*at, *key)).collect::<Vec<_>>();
-        terms.sort_unstable_by_key(|(at, _)| *at);
-        let terms = terms.into_iter().map(|(_, key)| key).collect::<Vec<_>>();
-        let empty = Counts { zones: vec![0; zones], ..Counts::default() };
+        let terms = terms(&keys, slots, candidates, atoms);
+        let empty =
+            |term: &Term| Counts { domains: vec![0; cells.domains(term.key)], ..Counts::default() };
+        let counts = terms.iter().map(empty).collect::<Vec<_>>();
         let mut topology = Self {
-            counts: vec![empty.clone(); terms.len()],
-            holders: vec![empty; terms.len()],
-            terms,
+            holders: counts.clone(),
+            counts,
+            terms: Rc::new(terms),
+            cells,
+            slots: slots.len(),
             running: None,
         };
-        for class in classes.iter_mut() {
-            class.terms.matches =
-                class.pods.first().map_or_else(Vec::new, |pod| topology.matching(pod));
-        }
-        topology.count_running(&running, slots, &index);
+        topology.count_running(&running, &held, slots, &selecting);
         topology.running = Some(Box::new((topology.counts.clone(), topology.holders.clone())));
         topology
     }
@@ -154,53 +129,71 @@ impl<'a> Topology<'a> {
     /// The topology as it was before anything was placed.
     pub(crate) fn before(&self) -> Self {
         let (counts, holders) = self.running.as_deref().cloned().unwrap_or_default();
-        Self { terms: self.terms.clone(), counts, holders, running: None }
-    }
-
-    fn matching(&self, pod: &Pod) -> Vec<usize> {
-        let selects = |term: &TermKey<'_>| {
-            let named = term.namespace == ANY_NAMESPACE || term.namespace == &*pod.id.namespace;
-            let also = |term: &PodAffinityTerm| term.selector.matches(&pod.labels);
-            named && term.selector.matches(&pod.labels) && term.also.iter().all(also)
-        };
-        (0..self.terms.len()).filter(|at| selects(&self.terms[*at])).collect()
+        let (cells, terms) = (self.cells.clone(), self.terms.clone());
+        Self { cells, terms, slots: self.slots, counts, holders, running: None }
     }
 
     fn count_running(
         &mut self,
-        running: &[&'a Pod],
-        slots: &[Slot<'a>],
-        index: &BTreeMap<TermKey<'a>, usize>,
+        running: &[&Pod],
+        held: &[(&Pod, Vec<usize>)],
+        slots: &[Slot<'_>],
+        selecting: &Selecting<'_>,
     ) {
         if self.terms.is_empty() {
             return;
         }
-        let names = slots
-            .iter()
-            .enumerate()
-            .map(|(at, slot)| (&*slot.name, at))
-            .collect::<BTreeMap<_, _>>();
+        let names = slots.iter().enumerate().map(|(at, slot)| (&*slot.name, at));
+        let names = names.collect::<BTreeMap<_, _>>();
+        let host = |pod: &Pod| pod.node_name.as_ref().and_then(|name| names.get(&**name)).copied();
         let mut memo: BTreeMap<(&str, *const Labels), Vec<usize>> = BTreeMap::new();
-        for pod in running {
-            let Some(host) = pod.node_name.as_ref().and_then(|name| names.get(&**name)) else {
-                continue;
-            };
-            let slot = &slots[*host];
-            let matches = memo
-                .entry((&*pod.id.namespace, Arc::as_ptr(&pod.labels)))
-                .or_insert_with(|| self.matching(pod));
-            for term in matches.iter().filter(|_| pod.deletion_at.is_none()) {
-                if self.terms[*term]
-                    .filter
-                    .is_none_or(|(selector, terms)| slot.matches(selector, terms))
-                {
-                    self.counts[*term].add(Some(*host), slot.zone, 1);
-                }
-            }
-            for term in held(&pod.spec, &pod.id.namespace).filter_map(|key| index.get(&key)) {
-                self.holders[*term].add(Some(*host), slot.zone, 1);
+        for pod in running.iter().filter(|pod| pod.deletion_at.is_none()) {
+            let Some(host) = host(pod) else { continue };
+            let known = (&*pod.id.namespace, Arc::as_ptr(&pod.labels));
+            let matches = memo.entry(known).or_insert_with(|| selecting.terms(pod));
+            for term in matches.iter() {
+                self.count(*term, Some(host), Some(slots[host].cell), 1);
             }
         }
+        for (pod, terms) in held {
+            let Some(host) = host(pod) else { continue };
+            for term in terms {
+                self.hold(*term, Some(host), Some(slots[host].cell), 1);
+            }
+        }
+    }
+
+    /// The host, if the term counts by host, and the domain of its key.
+    fn spot(
+        &self,
+        term: usize,
+        host: Option<usize>,
+        cell: Option<usize>,
+    ) -> (Option<usize>, Option<usize>) {
+        let of = &self.terms[term];
+        let host = host.filter(|_| of.level == Level::Host);
+        (host, cell.and_then(|cell| self.cells.domain(cell, of.key)))
+    }
+
+    /// Whether pods there count for the term.
+    fn counts_there(&self, term: usize, host: Option<usize>, cell: Option<usize>) -> bool {
+        let there = |counting: &Rc<Counting>| match (host, cell) {
+            (Some(host), _) if host < self.slots => counting.slots.contains(host),
+            (_, cell) => cell.is_none_or(|cell| counting.cells.contains(cell)),
+        };
+        self.terms[term].counting.as_ref().is_none_or(there)
+    }
+
+    fn count(&mut self, term: usize, host: Option<usize>, cell: Option<usize>, count: u32) {
+        if self.counts_there(term, host, cell) {
+            let (host, domain) = self.spot(term, host, cell);
+            self.counts[term].add(host, domain, count);
+        }
+    }
+
+    fn hold(&mut self, term: usize, host: Option<usize>, cell: Option<usize>, count: u32) {
+        let (host, domain) = self.spot(term, host, cell);
+        self.holders[term].add(host, domain, count);
     }
 
     /// How many pods the term selects that have a place.
@@ -213,66 +206,96 @@ impl<'a> Topology<'a> {
         self.terms[term].level
     }
 
-    /// Whether the class's place must be known by zone: it has a zonal term, or counts in one.
-    pub(crate) fn is_zonal(&self, terms: &Terms) -> bool {
-        let own =
-            terms.spreads.iter().map(|(term, _)| term).chain(&terms.affinities).chain(&terms.antis);
-        own.chain(&terms.matches).any(|term| self.level(*term) == Level::Zone)
+    /// Whether each node is a domain of the term.
+    pub(crate) fn is_over_hosts(&self, term: usize) -> bool {
+        self.level(term) == Level::Host
+    }
+
+    /// Whether the class's place must be known by cell: it has a term over a key, or counts in one.
+    pub(crate) fn needs_cell(&self, terms: &Terms) -> bool {
+        let spreads = terms.spreads.iter().map(|spread| &spread.term);
+        let own = spreads.chain(&terms.affinities).chain(&terms.antis);
+        own.chain(&terms.matches).any(|term| !self.is_over_hosts(*term))
     }
 
     /// Whether the term is a spread's: only these heed where the pod itself may be.
     pub(crate) fn is_spread(&self, term: usize) -> bool {
-        self.terms[term].filter.is_some()
+        self.terms[term].is_spread
     }
 
     /// Whether the class may be only on nodes that have the label of the hostname.
     pub(crate) fn needs_hostname(&self, terms: &Terms) -> bool {
-        let mut own = terms.spreads.iter().map(|(term, _)| term).chain(&terms.affinities);
-        own.any(|term| self.level(*term) == Level::Host)
+        let spreads = terms.spreads.iter().map(|spread| &spread.term);
+        spreads.chain(&terms.affinities).any(|term| self.is_over_hosts(*term))
     }
 
     /// Whether the class has a required affinity to pods of its own node.
     pub(crate) fn follows(&self, terms: &Terms) -> bool {
-        terms.affinities.iter().any(|term| self.level(*term) == Level::Host)
+        terms.affinities.iter().any(|term| self.is_over_hosts(*term))
     }
 
-    /// Whether one more of the class may go to this domain. For zones, `eligible` are those that count for spreads;
-    /// for hosts, a new node is always possible, so the emptiest domain has none.
-    pub(crate) fn admits(
-        &self,
-        terms: &Terms,
-        level: Level,
-        domain: usize,
-        eligible: &[usize],
-    ) -> Result<(), Reason> {
-        let key = || level.key();
-        for (term, skew) in terms.spreads.iter().filter(|(term, _)| self.level(*term) == level) {
-            let least = match level {
-                Level::Host => 0,
-                Level::Zone => {
-                    eligible.iter().map(|zone| self.counts[*term].zones[*zone]).min().unwrap_or(0)
-                }
-            };
-            let own = u32::from(terms.matches.contains(term));
-            if self.counts[*term].at(level, domain) + own > least + skew {
+    /// Whether one more of the class may go to this host. A new node is always possible, so the emptiest host has none.
+    pub(crate) fn admits_host(&self, terms: &Terms, host: usize) -> Result<(), Reason> {
+        let key = || labels::HOSTNAME.to_owned();
+        let over = |term: &usize| self.is_over_hosts(*term);
+        for spread in terms.spreads.iter().filter(|spread| over(&spread.term)) {
+            let after = self.counts[spread.term].at_host(host) + u32::from(spread.own);
+            if after > spread.skew {
                 return Err(Reason::Spread { topology_key: key() });
             }
         }
-        for term in terms.affinities.iter().filter(|term| self.level(**term) == level) {
-            let bootstraps = self.counts[*term].total == 0 && terms.matches.contains(term);
-            if !bootstraps && self.counts[*term].at(level, domain) == 0 {
+        for term in terms.affinities.iter().filter(|term| over(term)) {
+            let bootstraps = self.counts[*term].total == 0 && terms.matches(*term);
+            if !bootstraps && self.counts[*term].at_host(host) == 0 {
                 return Err(Reason::PodAffinity { topology_key: key() });
             }
         }
-        let own = terms
-            .antis
-            .iter()
-            .any(|term| self.level(*term) == level && self.counts[*term].at(level, domain) > 0);
-        let others = terms
-            .matches
-            .iter()
-            .any(|term| self.level(*term) == level && self.holders[*term].at(level, domain) > 0);
-        if own || others { Err(Reason::PodAntiAffinity { topology_key: key() }) } else { Ok(()) }
+        let own = terms.antis.iter().filter(|term| over(term));
+        let others = terms.matches.iter().filter(|term| over(term));
+        let crowded = own.into_iter().any(|term| self.counts[*term].at_host(host) > 0)
+            || others.into_iter().any(|term| self.holders[*term].at_host(host) > 0);
+        if crowded { Err(Reason::PodAntiAffinity { topology_key: key() }) } else { Ok(()) }
+    }
+
+    /// Whether one more of the class may go to this cell, by the rules over keys.
+    pub(crate) fn admits_cell(&self, terms: &Terms, cell: usize) -> Result<(), Reason> {
+        for spread in &terms.spreads {
+            let Level::Key(key) = self.level(spread.term) else { continue };
+            let domain = self.cells.domain(cell, key);
+            let counts = &self.counts[spread.term].domains;
+            let after = domain.map(|domain| counts[domain] + u32::from(spread.own));
+            let eligible = &self.terms[spread.term].eligible;
+            let few = eligible.len() < spread.min_domains as usize;
+            let least = || eligible.iter().map(|domain| counts[*domain]).min().unwrap_or(0);
+            if after
+                .is_none_or(|after| after > spread.skew && (few || after > spread.skew + least()))
+            {
+                return Err(Reason::Spread { topology_key: self.cells.key(key).to_owned() });
+            }
+        }
+        for term in &terms.affinities {
+            let Level::Key(key) = self.level(*term) else { continue };
+            let bootstraps = self.counts[*term].total == 0 && terms.matches(*term);
+            let domain = self.cells.domain(cell, key);
+            let there =
+                domain.is_some_and(|domain| bootstraps || self.counts[*term].domains[domain] > 0);
+            if !there {
+                return Err(Reason::PodAffinity { topology_key: self.cells.key(key).to_owned() });
+            }
+        }
+        let crowded = |counts: &[Counts], term: &usize| {
+            let Level::Key(key) = self.level(*term) else { return None };
+            let domain = self.cells.domain(cell, key)?;
+            (counts[*term].domains[domain] > 0).then_some(key)
+        };
+        let own = terms.antis.iter().find_map(|term| crowded(&self.counts, term));
+        let others = || terms.matches.iter().find_map(|term| crowded(&self.holders, term));
+        match own.or_else(others) {
+            Some(key) => {
+                Err(Reason::PodAntiAffinity { topology_key: self.cells.key(key).to_owned() })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Counts pods that have been given a place.
@@ -280,14 +303,14 @@ impl<'a> Topology<'a> {
         &mut self,
         terms: &Terms,
         host: Option<usize>,
-        zone: Option<usize>,
+        cell: Option<usize>,
         count: u32,
     ) {
         for term in &terms.matches {
-            self.counts[*term].add(host, zone, count);
+            self.count(*term, host, cell, count);
         }
         for term in &terms.antis {
-            self.holders[*term].add(host, zone, count);
+            self.hold(*term, host, cell, count);
         }
     }
 
@@ -296,89 +319,147 @@ impl<'a> Topology<'a> {
         &mut self,
         terms: &Terms,
         host: Option<usize>,
-        zone: Option<usize>,
+        cell: Option<usize>,
         count: u32,
     ) {
         for term in &terms.matches {
-            self.counts[*term].remove(host, zone, count);
+            if self.counts_there(*term, host, cell) {
+                let (host, domain) = self.spot(*term, host, cell);
+                self.counts[*term].remove(host, domain, count);
+            }
         }
         for term in &terms.antis {
-            self.holders[*term].remove(host, zone, count);
+            let (host, domain) = self.spot(*term, host, cell);
+            self.holders[*term].remove(host, domain, count);
         }
     }
 
-    /// How full a zone is of pods that the class's own terms select: fuller zones come later.
-    pub(crate) fn crowd(&self, terms: &Terms, zone: usize) -> u32 {
-        let own = terms
-            .spreads
+    /// How full a cell is: of pods that are counted together with the class's, then of those that its own spreads count.
+    /// Fuller cells come later. If all who are counted together stay balanced, whoever counts them is content, whatever the
+    /// order in which the kube-scheduler binds.
+    pub(crate) fn crowd(&self, terms: &Terms, cell: usize) -> (u32, u32) {
+        let over_keys = |term: usize| !self.is_over_hosts(term);
+        let with = terms.matches.iter().filter(|term| self.is_spread(**term) && over_keys(**term));
+        let own = terms.spreads.iter().filter(|spread| over_keys(spread.term));
+        let with = with.map(|term| self.in_cell(*term, cell)).sum();
+        (with, own.map(|spread| self.in_cell(spread.term, cell)).sum())
+    }
+
+    /// Whether some pod that the class's affinities ask for is in the cell's domains.
+    pub(crate) fn attracts(&self, terms: &Terms, cell: usize) -> bool {
+        terms.affinities.iter().any(|term| self.in_cell(*term, cell) > 0)
+    }
+
+    fn in_cell(&self, term: usize, cell: usize) -> u32 {
+        let domain = self.cells.domain(cell, self.terms[term].key);
+        domain.map_or(0, |domain| self.counts[term].domains[domain])
+    }
+}
+
+fn terms<'k>(
+    keys: &[TermKey<'k>],
+    slots: &[Slot<'_>],
+    candidates: &Candidates<'_>,
+    atoms: &mut Atoms,
+) -> Vec<Term> {
+    let mut memo: BTreeMap<Filter<'k>, Rc<Counting>> = BTreeMap::new();
+    let cells = &candidates.cells;
+    let mut term = |of: &TermKey<'k>| {
+        let counting = of.filter.map(|filter| {
+            let find = || Rc::new(counting(&filter, slots, candidates, atoms));
+            memo.entry(filter).or_insert_with(find).clone()
+        });
+        let key = if let Level::Key(key) = of.level { key } else { 0 };
+        let domains = counting.iter().flat_map(|counting| {
+            let of_slots = counting.slots.iter().map(|slot| slots[slot].cell);
+            of_slots.chain(counting.cells.iter())
+        });
+        let domains = domains.filter_map(|cell| cells.domain(cell, key));
+        let eligible = domains.collect::<std::collections::BTreeSet<_>>();
+        Term {
+            level: of.level,
+            key,
+            is_spread: of.filter.is_some(),
+            counting: counting.filter(|_| of.filter != Some(Filter::default())),
+            eligible: eligible.into_iter().collect(),
+        }
+    };
+    keys.iter().map(&mut term).collect()
+}
+
+/// The nodes that the filter lets count. Room makes no difference to the kube-scheduler.
+fn counting(
+    filter: &Filter<'_>,
+    slots: &[Slot<'_>],
+    candidates: &Candidates<'_>,
+    atoms: &mut Atoms,
+) -> Counting {
+    let mut counted = Bitset::new(slots.len());
+    let tolerated = |taints: &[model::Taint]| {
+        let tolerates = |tolerations| model::taints::untolerated(taints, tolerations).is_none();
+        filter.tolerations.is_none_or(tolerates)
+    };
+    for (at, slot) in slots.iter().enumerate() {
+        let selected =
+            filter.affinity.is_none_or(|(selector, terms)| slot.matches(selector, terms));
+        if selected && tolerated(&slot.taints) {
+            counted.insert(at);
+        }
+    }
+    let mut selected = match filter.affinity {
+        Some((selector, terms)) => candidates.selected(selector, terms, atoms),
+        None => Bitset::full(candidates.list.len()),
+    };
+    for (pool, members) in candidates.pools.iter().zip(&candidates.of_pool) {
+        if !tolerated(&pool.taints) {
+            members.iter().for_each(|at| selected.remove(at));
+        }
+    }
+    let mut cells = Bitset::new(candidates.cells.len());
+    for (cell, members) in candidates.of_cell.iter().enumerate() {
+        if members.meets(&selected) {
+            cells.insert(cell);
+        }
+    }
+    Counting { slots: counted, cells }
+}
+
+/// Finds the terms that select a pod without trying all of them.
+struct Selecting<'k> {
+    terms: &'k [TermKey<'k>],
+    /// By label and value, the terms that ask for it.
+    asking: BTreeMap<(&'k str, &'k str), Vec<usize>>,
+    /// Those that ask for no value.
+    others: Vec<usize>,
+}
+
+impl<'k> Selecting<'k> {
+    fn new(terms: &'k [TermKey<'k>]) -> Self {
+        let mut found = Self { terms, asking: BTreeMap::new(), others: Vec::new() };
+        for (at, term) in terms.iter().enumerate() {
+            match term.wants() {
+                Some((key, values)) => {
+                    for value in values {
+                        found.asking.entry((key, value)).or_default().push(at);
+                    }
+                }
+                None => found.others.push(at),
+            }
+        }
+        found
+    }
+
+    /// The terms that select the pod, ascending.
+    fn terms(&self, pod: &Pod) -> Vec<usize> {
+        let asked = pod
+            .labels
             .iter()
-            .map(|(term, _)| term)
-            .filter(|term| self.level(**term) == Level::Zone);
-        own.map(|term| self.counts[*term].zones[zone]).sum()
-    }
-
-    /// Whether some pod that the class's affinities ask for is in the zone.
-    pub(crate) fn attracts(&self, terms: &Terms, zone: usize) -> bool {
-        terms.affinities.iter().any(|term| self.counts[*term].zones[zone] > 0)
-    }
-}
-
-type Index<'a> = BTreeMap<TermKey<'a>, usize>;
-
-fn intern<'a>(index: &mut Index<'a>, key: TermKey<'a>) -> usize {
-    let next = index.len();
-    *index.entry(key).or_insert(next)
-}
-
-fn own_terms<'a>(spec: &'a PodSpec, namespace: &'a str, index: &mut Index<'a>) -> Terms {
-    let mut terms = Terms::default();
-    let hard = spec
-        .topology_spread
-        .iter()
-        .filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
-    for spread in hard {
-        let Some(level) = Level::of(&spread.topology_key) else { continue };
-        let filter = Some((&spec.node_selector, spec.node_affinity.as_slice()));
-        let term = intern(
-            index,
-            TermKey { level, namespace, selector: &spread.selector, filter, also: &[] },
-        );
-        terms.spreads.push((term, spread.max_skew.max(1) as u32));
-    }
-    let also = if spec.pod_affinity.len() > 1 { spec.pod_affinity.as_slice() } else { &[] };
-    for affinity in &spec.pod_affinity {
-        let Some(level) = Level::of(&affinity.topology_key) else { continue };
-        terms.affinities.push(intern(
-            index,
-            TermKey { level, namespace, selector: &affinity.selector, filter: None, also },
-        ));
-    }
-    terms.antis = anti_terms(spec, namespace, index);
-    terms
-}
-
-fn anti_terms<'a>(spec: &'a PodSpec, namespace: &'a str, index: &mut Index<'a>) -> Vec<usize> {
-    held(spec, namespace).map(|key| intern(index, key)).collect()
-}
-
-/// The anti-affinities of a pod, once for each namespace that they speak of.
-fn held<'a>(spec: &'a PodSpec, namespace: &'a str) -> impl Iterator<Item = TermKey<'a>> {
-    spec.pod_anti_affinity.iter().flat_map(move |anti| {
-        let key = |namespace: &'a str| {
-            let level = Level::of(&anti.topology_key)?;
-            Some(TermKey { level, namespace, selector: &anti.selector, filter: None, also: &[] })
-        };
-        namespaces(anti, namespace).into_iter().filter_map(key)
-    })
-}
-
-/// The namespaces of a term: those named, else the pod's own. A selector of namespaces may mean any of them.
-pub(super) fn namespaces<'a>(term: &'a PodAffinityTerm, own: &'a str) -> Vec<&'a str> {
-    if term.namespace_selector.is_some() {
-        vec![ANY_NAMESPACE]
-    } else if term.namespaces.is_empty() {
-        vec![own]
-    } else {
-        term.namespaces.iter().map(String::as_str).collect()
+            .filter_map(|(key, value)| self.asking.get(&(key.as_str(), value.as_str())));
+        let maybe = asked.flatten().chain(&self.others);
+        let selects = |at: &&usize| self.terms[**at].selects(&pod.id.namespace, &pod.labels);
+        let mut found = maybe.filter(selects).copied().collect::<Vec<_>>();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 }

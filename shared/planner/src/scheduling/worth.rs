@@ -49,11 +49,11 @@ pub(crate) fn useful(market: &Market<'_, '_>) -> Bitset {
     for tier in market.tiers() {
         let mut parts = Vec::new();
         for (class, of) in market.classes.iter().enumerate() {
-            let zonal = market.topology.is_zonal(&of.terms);
-            let zones = if zonal { market.candidates.zones.len() } else { 0 };
-            let zones = (0..zones).map(Some).chain((!zonal).then_some(None));
-            parts.extend(zones.map(|zone| {
-                let mut allowed = market.fitting_in(class, zone);
+            let by_cell = market.topology.needs_cell(&of.terms);
+            let cells = if by_cell { market.candidates.cells.len() } else { 0 };
+            let cells = (0..cells).map(Some).chain((!by_cell).then_some(None));
+            parts.extend(cells.map(|cell| {
+                let mut allowed = market.fitting_in(class, cell);
                 allowed.intersect(&tier);
                 Part { size: of.size.clone(), allowed, count: 1 }
             }));

@@ -6,7 +6,7 @@ use super::targets::Targets;
 use crate::packing::bitset::Bitset;
 use crate::packing::problem::how_many;
 use crate::scheduling::{
-    Attachments, Candidates, Class, Demands, Level, Slot, Standing, Topology, fits, take,
+    Attachments, Candidates, Class, Demands, Slot, Standing, Topology, fits, take,
 };
 use model::Pod;
 use std::collections::BTreeMap;
@@ -36,8 +36,8 @@ enum Nature {
     Plain,
     /// What else is on the node too: once refused there, always refused.
     Apart,
-    /// The zone too.
-    Zonal,
+    /// The cell too.
+    Celled,
     /// Pods that it follows to their node.
     Follows,
 }
@@ -45,7 +45,7 @@ enum Nature {
 enum Undo<'a> {
     Taken { host: usize, class: usize, count: usize, attached: Option<Attachments<'a>> },
     Gone { host: usize, load: Load<'a> },
-    Wanted { class: usize, zone: Option<usize>, count: usize },
+    Wanted { class: usize, cell: Option<usize>, count: usize },
 }
 
 /// A moment to which trials are undone.
@@ -57,11 +57,9 @@ pub(super) struct Fleet<'a, 's> {
     pub(super) classes: &'s [Class<'a>],
     candidates: &'s Candidates<'a>,
     fitting: &'s [Bitset],
-    /// By class, the zones that its spreads count.
-    domains: Vec<Vec<usize>>,
     natures: Vec<Nature>,
     pub(super) slots: Vec<Slot<'a>>,
-    pub(super) topology: Topology<'a>,
+    pub(super) topology: Topology,
     pub(super) hosts: Vec<Host<'a>>,
     targets: Targets,
     /// By node, the trial that last changed it: what it refuses since may be undone.
@@ -79,21 +77,19 @@ impl<'a, 's> Fleet<'a, 's> {
     pub(super) fn new(
         classes: &'s [Class<'a>],
         candidates: &'s Candidates<'a>,
-        (fitting, selected): (&'s [Bitset], &[Bitset]),
-        (slots, topology): (Vec<Slot<'a>>, Topology<'a>),
+        fitting: &'s [Bitset],
+        (slots, topology): (Vec<Slot<'a>>, Topology),
         hosts: Vec<Host<'a>>,
         looks: u64,
     ) -> Self {
-        let domains = domains(classes, candidates, selected, &slots);
         let natures = classes.iter().map(|class| nature(class, &topology)).collect::<Vec<_>>();
         let hosts_count = hosts.len();
         let mut fleet = Self {
             classes,
             candidates,
             fitting,
-            domains,
             natures,
-            targets: Targets::new(classes, candidates.zones.len()),
+            targets: Targets::new(classes, candidates.cells.len()),
             slots,
             topology,
             hosts,
@@ -113,7 +109,7 @@ impl<'a, 's> Fleet<'a, 's> {
     fn put_back(&mut self, host: usize) {
         for (class, pods) in &self.hosts[host].load {
             let terms = &self.classes[*class].terms;
-            self.topology.place(terms, Some(host), self.slots[host].zone, pods.len() as u32);
+            self.topology.place(terms, Some(host), Some(self.slots[host].cell), pods.len() as u32);
         }
     }
 
@@ -150,13 +146,14 @@ impl<'a, 's> Fleet<'a, 's> {
                 }
                 Some(Undo::Gone { host, load }) => {
                     for (class, pods) in &load {
-                        let (terms, zone) = (&self.classes[*class].terms, self.slots[host].zone);
-                        self.topology.place(terms, Some(host), zone, pods.len() as u32);
+                        let (terms, cell) =
+                            (&self.classes[*class].terms, Some(self.slots[host].cell));
+                        self.topology.place(terms, Some(host), cell, pods.len() as u32);
                     }
                     self.hosts[host].load = load;
                     self.hosts[host].gone = false;
                 }
-                Some(Undo::Wanted { class, zone, count }) => self.unwant(class, zone, count),
+                Some(Undo::Wanted { class, cell, count }) => self.unwant(class, cell, count),
                 None => return,
             }
         }
@@ -176,7 +173,7 @@ impl<'a, 's> Fleet<'a, 's> {
         if let Some(attached) = attached {
             slot.set_attached(attached);
         }
-        self.topology.withdraw(&of.terms, Some(host), slot.zone, count as u32);
+        self.topology.withdraw(&of.terms, Some(host), Some(slot.cell), count as u32);
         let load = &mut self.hosts[host].load;
         if let Some(at) = load.iter().rposition(|(own, _)| *own == class) {
             let left = load[at].1.len().saturating_sub(count);
@@ -187,11 +184,11 @@ impl<'a, 's> Fleet<'a, 's> {
         }
     }
 
-    fn unwant(&mut self, class: usize, zone: Option<usize>, count: usize) {
-        if zone.is_some() {
-            self.topology.withdraw(&self.classes[class].terms, None, zone, count as u32);
+    fn unwant(&mut self, class: usize, cell: Option<usize>, count: usize) {
+        if cell.is_some() {
+            self.topology.withdraw(&self.classes[class].terms, None, cell, count as u32);
         }
-        if let Some(pods) = self.demands.get_mut(&(class, zone)) {
+        if let Some(pods) = self.demands.get_mut(&(class, cell)) {
             pods.truncate(pods.len().saturating_sub(count));
         }
         self.demands.retain(|_, pods| !pods.is_empty());
@@ -203,10 +200,10 @@ impl<'a, 's> Fleet<'a, 's> {
         let mut waiting: BTreeMap<usize, Vec<&'a Pod>> = BTreeMap::new();
         for host in hosts {
             let load = std::mem::take(&mut self.hosts[*host].load);
-            let zone = self.slots[*host].zone;
+            let cell = Some(self.slots[*host].cell);
             for (class, pods) in &load {
                 let terms = &self.classes[*class].terms;
-                self.topology.withdraw(terms, Some(*host), zone, pods.len() as u32);
+                self.topology.withdraw(terms, Some(*host), cell, pods.len() as u32);
                 waiting.entry(*class).or_default().extend(pods);
             }
             self.hosts[*host].gone = true;
@@ -221,7 +218,7 @@ impl<'a, 's> Fleet<'a, 's> {
         let left = match self.natures[class] {
             Nature::Plain => self.fill(class, pods),
             Nature::Apart | Nature::Follows => self.place_each(class, pods),
-            Nature::Zonal => return self.place_by_zone(class, pods, buy),
+            Nature::Celled => return self.place_by_cell(class, pods, buy),
         };
         left.is_empty() || (buy && self.want(class, None, left))
     }
@@ -246,8 +243,8 @@ impl<'a, 's> Fleet<'a, 's> {
         left
     }
 
-    fn lend(&mut self, class: usize, zone: Option<usize>) -> Vec<u32> {
-        let (list, looks) = self.targets.lend(class, zone, self.classes, &self.slots);
+    fn lend(&mut self, class: usize, cell: Option<usize>) -> Vec<u32> {
+        let (list, looks) = self.targets.lend(class, cell, self.classes, &self.slots);
         self.looks = self.looks.saturating_sub(looks as u64);
         list
     }
@@ -256,14 +253,14 @@ impl<'a, 's> Fleet<'a, 's> {
     fn give_back(
         &mut self,
         class: usize,
-        zone: Option<usize>,
+        cell: Option<usize>,
         mut list: Vec<u32>,
         kept: usize,
         seen: usize,
     ) {
         self.looks = self.looks.saturating_sub(seen as u64 + 1);
         list.drain(kept..seen);
-        self.targets.give_back(class, zone, list);
+        self.targets.give_back(class, cell, list);
     }
 
     /// One after another, as each changes what the next may do.
@@ -275,54 +272,53 @@ impl<'a, 's> Fleet<'a, 's> {
         &[]
     }
 
-    fn place_by_zone(&mut self, class: usize, pods: &[&'a Pod], buy: bool) -> bool {
+    fn place_by_cell(&mut self, class: usize, pods: &[&'a Pod], buy: bool) -> bool {
         for pod in pods {
-            let zones = self.zones_in_order(class);
-            let there = zones.iter().find_map(|zone| self.find(class, Some(*zone)));
+            let cells = self.cells_in_order(class);
+            let there = cells.iter().find_map(|cell| self.find(class, Some(*cell)));
             if let Some(host) = there {
                 self.put(host, class, &[*pod]);
                 continue;
             }
             let possible =
-                |zone: &&usize| self.candidates.of_zone[**zone].meets(&self.fitting[class]);
-            let Some(zone) = zones.iter().find(possible).filter(|_| buy) else { return false };
-            if !self.want(class, Some(*zone), &[*pod]) {
+                |cell: &&usize| self.candidates.of_cell[**cell].meets(&self.fitting[class]);
+            let Some(cell) = cells.iter().find(possible).filter(|_| buy) else { return false };
+            if !self.want(class, Some(*cell), &[*pod]) {
                 return false;
             }
         }
         true
     }
 
-    /// The zones that admit one more, the emptiest first, those with the pods asked for before others.
-    fn zones_in_order(&self, class: usize) -> Vec<usize> {
+    /// The cells that admit one more, the emptiest first, those with the pods asked for before others.
+    fn cells_in_order(&self, class: usize) -> Vec<usize> {
         let terms = &self.classes[class].terms;
-        let admits =
-            |zone: &usize| self.topology.admits(terms, Level::Zone, *zone, &self.domains[class]);
-        let mut zones = (0..self.candidates.zones.len())
-            .filter(|zone| admits(zone).is_ok())
+        let admits = |cell: &usize| self.topology.admits_cell(terms, *cell);
+        let mut cells = (0..self.candidates.cells.len())
+            .filter(|cell| admits(cell).is_ok())
             .collect::<Vec<_>>();
-        zones.sort_by_key(|zone| {
-            (!self.topology.attracts(terms, *zone), self.topology.crowd(terms, *zone), *zone)
+        cells.sort_by_key(|cell| {
+            (!self.topology.attracts(terms, *cell), self.topology.crowd(terms, *cell), *cell)
         });
-        zones
+        cells
     }
 
     /// The first node in order that takes one more of the class.
-    fn find(&mut self, class: usize, zone: Option<usize>) -> Option<usize> {
-        let mut list = self.lend(class, zone);
+    fn find(&mut self, class: usize, cell: Option<usize>) -> Option<usize> {
+        let mut list = self.lend(class, cell);
         let follows = self.topology.follows(&self.classes[class].terms);
         let standing = Standing { slots: &self.slots, topology: &self.topology };
         let (mut kept, mut seen, mut found) = (0, 0, None);
         while seen < list.len() && found.is_none() {
             let host = list[seen] as usize;
-            let takes =
-                !self.hosts[host].gone && standing.admits(&self.classes[class], host, None).is_ok();
+            let takes = !self.hosts[host].gone
+                && standing.admits(&self.classes[class], host, false).is_ok();
             found = takes.then_some(host);
             list[kept] = list[seen];
             kept += usize::from(takes || follows || self.changed[host] == self.trial);
             seen += 1;
         }
-        self.give_back(class, zone, list, kept, seen);
+        self.give_back(class, cell, list, kept, seen);
         found
     }
 
@@ -337,7 +333,7 @@ impl<'a, 's> Fleet<'a, 's> {
         take(&mut slot.room, &of.size, pods.len() as i64);
         slot.ports.extend(of.spec.host_ports.iter().cloned());
         slot.attach(&of.attachments);
-        self.topology.place(&of.terms, Some(host), slot.zone, pods.len() as u32);
+        self.topology.place(&of.terms, Some(host), Some(slot.cell), pods.len() as u32);
         let load = &mut self.hosts[host].load;
         match load.iter_mut().find(|(own, _)| *own == class) {
             Some((_, own)) => own.extend(pods),
@@ -347,20 +343,20 @@ impl<'a, 's> Fleet<'a, 's> {
     }
 
     /// Wants the pods on new nodes; false if none may hold them.
-    fn want(&mut self, class: usize, zone: Option<usize>, pods: &[&'a Pod]) -> bool {
+    fn want(&mut self, class: usize, cell: Option<usize>, pods: &[&'a Pod]) -> bool {
         if self.fitting[class].is_empty() || self.topology.follows(&self.classes[class].terms) {
             return false;
         }
-        if zone.is_some() {
-            self.topology.place(&self.classes[class].terms, None, zone, pods.len() as u32);
+        if cell.is_some() {
+            self.topology.place(&self.classes[class].terms, None, cell, pods.len() as u32);
         }
-        self.demands.entry((class, zone)).or_default().extend(pods);
-        self.log.push(Undo::Wanted { class, zone, count: pods.len() });
+        self.demands.entry((class, cell)).or_default().extend(pods);
+        self.log.push(Undo::Wanted { class, cell, count: pods.len() });
         true
     }
 }
 
-fn nature(class: &Class<'_>, topology: &Topology<'_>) -> Nature {
+fn nature(class: &Class<'_>, topology: &Topology) -> Nature {
     let terms = &class.terms;
     let free = terms.spreads.is_empty()
         && terms.antis.is_empty()
@@ -370,33 +366,11 @@ fn nature(class: &Class<'_>, topology: &Topology<'_>) -> Nature {
         && class.spec.host_ports.is_empty();
     if free {
         Nature::Plain
-    } else if topology.is_zonal(terms) {
-        Nature::Zonal
+    } else if topology.needs_cell(terms) {
+        Nature::Celled
     } else if topology.follows(terms) {
         Nature::Follows
     } else {
         Nature::Apart
     }
-}
-
-/// Nodes count as domains by labels alone, as do those that could be bought.
-fn domains(
-    classes: &[Class<'_>],
-    candidates: &Candidates<'_>,
-    selected: &[Bitset],
-    slots: &[Slot<'_>],
-) -> Vec<Vec<usize>> {
-    let of = |(class, selected): (&Class<'_>, &Bitset)| {
-        if class.terms.spreads.is_empty() {
-            return Vec::new();
-        }
-        let matching =
-            |slot: &&Slot<'_>| slot.matches(&class.spec.node_selector, &class.spec.node_affinity);
-        let of_slots = slots.iter().filter(matching).filter_map(|slot| slot.zone);
-        let of_candidates =
-            (0..candidates.zones.len()).filter(|zone| candidates.of_zone[*zone].meets(selected));
-        let all = of_slots.chain(of_candidates).collect::<std::collections::BTreeSet<_>>();
-        all.into_iter().collect()
-    };
-    classes.iter().zip(selected).map(of).collect()
 }

@@ -5,7 +5,9 @@ use super::groups::{self, Group};
 use super::search::{Search, Shop};
 use crate::leaving::Leaving;
 use crate::packing::bitset::Bitset;
-use crate::scheduling::{Class, Limits, Market, Scene, Scheduled, Slot, Topology, useful, worth};
+use crate::scheduling::{
+    Candidates, Class, Limits, Market, Scene, Scheduled, Slot, Topology, useful, worth,
+};
 use crate::view::View;
 use model::{CapacityType, Launch, MicroUsdPerHour, Node, Pod, PodId, labels};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +77,7 @@ impl<'a> Question<'_, 'a> {
     }
 
     fn search(&self, scene: Scene<'a>) -> Vec<Group> {
-        let Scene { classes, candidates, fitting, selected, mut slots, mut topology, .. } = scene;
+        let Scene { classes, candidates, fitting, mut slots, mut topology, .. } = scene;
         slots.iter_mut().for_each(|slot| slot.usable = self.targets.contains(&*slot.name));
         let mut limits = Limits::new(&candidates, &slots);
         for launch in &self.base.plan.launches {
@@ -91,16 +93,15 @@ impl<'a> Question<'_, 'a> {
             steps: self.steps / PART,
         };
         let (worth, trimmed) = (worth(&market), trimmed(&market));
-        let (hosts, planned) = self.hosts(&classes.list, &slots, &candidates.zones, &mut topology);
+        let (hosts, planned) = self.hosts(&classes.list, &slots, &candidates, &mut topology);
         let (pools, quotas) = self.quotas(&slots);
         let nodes = slots.iter().map(|slot| self.view.node(&slot.name)).collect::<Vec<_>>();
         let replaceable = slots.iter().map(|slot| {
             self.candidates.get(&*slot.name).is_some_and(|candidate| candidate.replaceable)
         });
         let replaceable = replaceable.collect();
-        let rules = (fitting.as_slice(), selected.as_slice());
-        let mut fleet =
-            Fleet::new(&classes.list, &candidates, rules, (slots, topology), hosts, LOOKS);
+        let standing = (slots, topology);
+        let mut fleet = Fleet::new(&classes.list, &candidates, &fitting, standing, hosts, LOOKS);
         planned.into_iter().for_each(|(host, class, pod)| fleet.put_planned(host, class, pod));
         let mut search = Search {
             market: Shop {
@@ -139,13 +140,13 @@ impl<'a> Question<'_, 'a> {
     }
 
     /// The nodes as the search knows them, by position of their slots; and the pods that are planned onto them. Pods that are
-    /// planned onto new nodes count in their zones.
+    /// planned onto new nodes count in their cells.
     fn hosts(
         &self,
         classes: &[Class<'a>],
         slots: &[Slot<'a>],
-        zones: &[String],
-        topology: &mut Topology<'a>,
+        candidates: &Candidates<'a>,
+        topology: &mut Topology,
     ) -> (Vec<Host<'a>>, Vec<(usize, usize, &'a Pod)>) {
         let price = |slot: &Slot<'_>| self.view.node(&slot.name).and_then(|node| node.price);
         let host = |slot: &Slot<'_>| Host {
@@ -158,7 +159,7 @@ impl<'a> Question<'_, 'a> {
             (&*slot.name, (at, self.candidates.get(&*slot.name).map(|terms| terms.saving_per_move)))
         });
         let index = index.collect::<BTreeMap<_, _>>();
-        let (placed, bought) = self.planned();
+        let (placed, bought) = self.planned(candidates);
         let mut planned = Vec::new();
         for (class, of) in classes.iter().enumerate() {
             for pod in of.pods.iter().copied() {
@@ -173,21 +174,24 @@ impl<'a> Question<'_, 'a> {
                     }
                 } else if let Some(at) = placed.get(&pod.id).and_then(|node| index.get(node)) {
                     planned.push((at.0, class, pod));
-                } else if let Some(zone) = bought.get(&pod.id) {
-                    let zone = zones.iter().position(|known| known == zone);
-                    topology.place(&of.terms, None, zone, 1);
+                } else if let Some(cell) = bought.get(&pod.id) {
+                    topology.place(&of.terms, None, *cell, 1);
                 }
             }
         }
         (hosts, planned)
     }
 
-    /// By pod, the node that it is planned onto; and the zone of the new node that it is planned onto.
-    fn planned(&self) -> (BTreeMap<&PodId, &str>, BTreeMap<&PodId, &str>) {
+    /// By pod, the node that it is planned onto; and the cell of the new node that it is planned onto.
+    fn planned(
+        &self,
+        candidates: &Candidates<'_>,
+    ) -> (BTreeMap<&PodId, &str>, BTreeMap<&PodId, Option<usize>>) {
         let plan = &self.base.plan;
         let placed = plan.placements.iter().map(|placed| (&placed.pod, &*placed.node));
         let bought = plan.launches.iter().flat_map(|launch| {
-            launch.pods.iter().map(move |pod| (pod, launch.offering.zone.as_str()))
+            let cell = candidates.cell_of(launch);
+            launch.pods.iter().map(move |pod| (pod, cell))
         });
         (placed.collect(), bought.collect())
     }

@@ -13,13 +13,13 @@ pub(super) struct Targets {
     restrictions: Vec<usize>,
     /// By restriction, the nodes that it allows: the beginning of the lists of all classes restricted alike.
     allowed: Vec<Option<Rc<[u32]>>>,
-    /// By class and zone (all zones first), the nodes that may have room.
+    /// By class and cell (all cells first), the nodes that may have room.
     open: Vec<Vec<Option<Vec<u32>>>>,
 }
 
 impl Targets {
     /// No nodes yet.
-    pub(super) fn new(classes: &[Class<'_>], zones: usize) -> Self {
+    pub(super) fn new(classes: &[Class<'_>], cells: usize) -> Self {
         let mut known = BTreeMap::new();
         let mut restrictions = Vec::new();
         for class in classes {
@@ -28,7 +28,7 @@ impl Targets {
             let next = known.len();
             restrictions.push(*known.entry((key, &class.volumes)).or_insert(next));
         }
-        let (allowed, open) = (vec![None; known.len()], vec![vec![None; zones + 1]; classes.len()]);
+        let (allowed, open) = (vec![None; known.len()], vec![vec![None; cells + 1]; classes.len()]);
         Self { order: Vec::new(), restrictions, allowed, open }
     }
 
@@ -39,15 +39,15 @@ impl Targets {
         self.open.iter_mut().for_each(|open| open.fill(None));
     }
 
-    /// Lends the nodes for the class, in one zone or in all, and says how many had to be looked at for that.
+    /// Lends the nodes for the class, in one cell or in all, and says how many had to be looked at for that.
     pub(super) fn lend(
         &mut self,
         class: usize,
-        zone: Option<usize>,
+        cell: Option<usize>,
         classes: &[Class<'_>],
         slots: &[Slot<'_>],
     ) -> (Vec<u32>, usize) {
-        if let Some(list) = self.open[class][which(zone)].take() {
+        if let Some(list) = self.open[class][which(cell)].take() {
             return (list, 0);
         }
         let of = self.restrictions[class];
@@ -55,16 +55,16 @@ impl Targets {
             let holds = |at: &u32| may_hold(&classes[class], &slots[*at as usize]);
             self.order.iter().copied().filter(holds).collect()
         });
-        let here = |at: &u32| zone.is_none() || slots[*at as usize].zone == zone;
+        let here = |at: &u32| cell.is_none() || Some(slots[*at as usize].cell) == cell;
         (allowed.iter().copied().filter(here).collect(), allowed.len())
     }
 
     /// Takes a list back without the nodes that refuse the class for good.
-    pub(super) fn give_back(&mut self, class: usize, zone: Option<usize>, list: Vec<u32>) {
-        self.open[class][which(zone)] = Some(list);
+    pub(super) fn give_back(&mut self, class: usize, cell: Option<usize>, list: Vec<u32>) {
+        self.open[class][which(cell)] = Some(list);
     }
 }
 
-fn which(zone: Option<usize>) -> usize {
-    zone.map_or(0, |zone| zone + 1)
+fn which(cell: Option<usize>) -> usize {
+    cell.map_or(0, |cell| cell + 1)
 }
