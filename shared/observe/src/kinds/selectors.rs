@@ -182,3 +182,39 @@ pub(crate) fn taint(value: &Value) -> Read<Taint> {
         effect,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(read: Read<LabelSelector>, expected: &[SelectorExpression]) {
+        assert_eq!(read, Ok(LabelSelector::new(expected.to_vec())));
+    }
+
+    #[test]
+    fn a_pods_own_labels_join_its_selectors() {
+        let own =
+            Labels::from([("app", "web"), ("hash", "7c5")].map(|(k, v)| (k.into(), v.into())));
+        let selected = json!({"matchLabels": {"app": "web"}});
+        let app = SelectorExpression::In("app".into(), vec!["web".into()]);
+        let same = SelectorExpression::In("hash".into(), vec!["7c5".into()]);
+        let other = SelectorExpression::NotIn("hash".into(), vec!["7c5".into()]);
+        let spread = |keys| {
+            let value = json!({"maxSkew": 1, "topologyKey": "zone", "labelSelector": selected, "matchLabelKeys": keys});
+            topology_spread(&value, &own).map(|spread| spread.selector)
+        };
+        check(spread(json!(["hash"])), &[app.clone(), same.clone()]);
+        check(spread(json!(["unknown"])), std::slice::from_ref(&app));
+        let term = |key: &str| {
+            let mut value = json!({"topologyKey": "zone", "labelSelector": selected});
+            value[key] = json!(["hash"]);
+            pod_affinity_term(&value, &own).map(|term| term.selector)
+        };
+        check(term("matchLabelKeys"), &[app.clone(), same]);
+        check(term("mismatchLabelKeys"), &[app, other]);
+        let nothing = json!({"topologyKey": "zone", "matchLabelKeys": ["hash"]});
+        let read = pod_affinity_term(&nothing, &own).map(|term| term.selector);
+        assert_eq!(read, Ok(LabelSelector::nothing()));
+    }
+}

@@ -49,6 +49,30 @@ fn check_launch(
     for offering in offerings {
         check_offering(snapshot, pool, launch, offering, findings);
     }
+    check_values(snapshot, pool, launch, findings);
+}
+
+/// What EC2 may choose among has as many values as the pool asks for.
+fn check_values(snapshot: &Snapshot, pool: &NodePool, launch: &Launch, findings: &mut Findings) {
+    for (key, count) in &pool.min_values {
+        let all = std::iter::once(&launch.offering).chain(&launch.alternatives);
+        let value = |wanted: &Alternative| {
+            let as_launched = Launch {
+                offering: wanted.clone(),
+                alternatives: Vec::new(),
+                pods: Vec::new(),
+                ..launch.clone()
+            };
+            let (instance_type, _) = find(snapshot, pool, wanted)?;
+            let own = launch_labels(snapshot, pool, &as_launched, &instance_type.labels);
+            own.get(key).cloned()
+        };
+        let values = all.filter_map(value).collect::<BTreeSet<_>>();
+        if values.len() < *count as usize {
+            let problem = format!("has {} values of {key}, fewer than {count}", values.len());
+            findings.add(&launch.name, problem);
+        }
+    }
 }
 
 fn check_offering(

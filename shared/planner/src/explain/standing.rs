@@ -28,7 +28,10 @@ fn obstacle(scene: &Scene<'_>, class: &Class<'_>, at: usize, slot: &Slot<'_>) ->
     }
     unselected(class, slot).or_else(|| too_small(scene, class, slot)).or_else(|| {
         let standing = Standing { slots: &scene.slots, topology: &scene.topology };
-        standing.admits(class, at, scene.topology.needs_cell(&class.terms)).err().map(|reason| Obstacle::Rule { reason })
+        standing
+            .admits(class, at, scene.topology.needs_cell(&class.terms))
+            .err()
+            .map(|reason| Obstacle::Rule { reason })
     })
 }
 

@@ -8,7 +8,7 @@ use crate::packing::bitset::Bitset;
 use crate::packing::problem::Kind;
 use crate::packing::{prove, prove_divisible};
 
-/// With more classes than this only the sum of their requests is bounded.
+/// With more classes or nodes than this only the sum of the requests is bounded.
 const MANY: usize = 600;
 
 /// Room that is there for nothing.
@@ -30,7 +30,7 @@ impl Free {
 /// Zones are left open, and so are affinities: leaving rules out only lowers the bound.
 pub(crate) fn bound(market: &Market<'_, '_>, counts: &[u32], free: &[Free], spilled: bool) -> u64 {
     let placed = (0..counts.len()).filter(|class| counts[*class] > 0).collect::<Vec<_>>();
-    if placed.len() > MANY {
+    if placed.len() > MANY || free.len() > MANY {
         let tiers = market.tiers();
         let mut within = Bitset::new(market.candidates.list.len());
         placed.iter().for_each(|class| within.unite(&allowed(market, *class, &tiers, spilled)));

@@ -4,6 +4,7 @@
 //! least dearer. A node's kind stays open: it is the cheapest that holds what is on it.
 
 use super::buy::{Bought, Market};
+use super::diversity::is_asked;
 use super::place::{DemandKey, Demands};
 use super::tallies::Tallies;
 use crate::packing::bitset::Bitset;
@@ -12,7 +13,7 @@ use model::pod::HostPort;
 use std::collections::BTreeMap;
 
 /// Nodes that a pod is tried on before the rest is only searched for one that takes it at all.
-const TRIED: usize = 12;
+const TRIED: usize = 6;
 
 /// With more demands than this, rules over hosts make patterns pointless: hardly two nodes are alike.
 const MANY: usize = 600;
@@ -22,7 +23,7 @@ pub(super) fn is_bulk(market: &Market<'_, '_>, demands: &Demands<'_>) -> bool {
     let ruled = |(class, _): &DemandKey| {
         Tallies::limits(&market.classes[*class].terms, market.topology).next().is_some()
     };
-    demands.len() > MANY && demands.keys().any(ruled)
+    demands.len() > MANY && !is_asked(market.candidates) && demands.keys().any(ruled)
 }
 
 /// Candidates that some pods may use, none dominated by another, cheapest first.
@@ -117,7 +118,7 @@ impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
                 units.push(((!forces, std::cmp::Reverse(share)), of));
             }
         }
-        units.sort_by(|a, b| (a.0, a.1.key, &a.1.pods[0].id).cmp(&(b.0, b.1.key, &b.1.pods[0].id)));
+        units.sort_by_key(|(rank, _)| *rank);
         units.into_iter().map(|(_, unit)| unit).collect()
     }
 

@@ -4,6 +4,7 @@ use super::bulk::{self, Bulk};
 use super::candidates::Candidates;
 use super::classes::Class;
 use super::constraints::HostRules;
+use super::diversity::{is_asked, is_diverse, keep_diverse};
 use super::limits::Limits;
 use super::place::{DemandKey, Demands};
 use super::topology::Topology;
@@ -50,8 +51,34 @@ pub(crate) struct Purchase<'a> {
 const ROUNDS: usize = 12;
 
 impl<'a> Market<'a, '_> {
-    /// Buys for the demands, weight by weight.
+    /// Buys for the demands. Where limits turn pods away, the important ones are served before the others.
     pub(crate) fn buy(&self, demands: Demands<'a>, limits: &mut Limits) -> Purchase<'a> {
+        let priority = |class: usize| std::cmp::Reverse(self.classes[class].spec.priority);
+        let priorities = demands.keys().map(|(class, _)| priority(*class));
+        if !limits.any() || priorities.collect::<std::collections::BTreeSet<_>>().len() < 2 {
+            return self.buy_alike(demands, limits);
+        }
+        let before = (demands.clone(), limits.clone());
+        let purchase = self.buy_alike(demands, limits);
+        if !purchase.limited {
+            return purchase;
+        }
+        *limits = before.1;
+        let mut by_priority: BTreeMap<_, Demands<'a>> = BTreeMap::new();
+        for (key, pods) in before.0 {
+            by_priority.entry(priority(key.0)).or_default().insert(key, pods);
+        }
+        let mut all = Purchase { limited: true, ..Purchase::default() };
+        for demands in by_priority.into_values() {
+            let part = self.buy_alike(demands, limits);
+            all.nodes.extend(part.nodes);
+            all.left.extend(part.left);
+        }
+        all
+    }
+
+    /// Buys for demands of equal importance, weight by weight.
+    fn buy_alike(&self, demands: Demands<'a>, limits: &mut Limits) -> Purchase<'a> {
         let mut purchase = Purchase { left: demands, ..Purchase::default() };
         for tier in self.tiers() {
             let demands = std::mem::take(&mut purchase.left);
@@ -80,11 +107,12 @@ impl<'a> Market<'a, '_> {
         purchase: &mut Purchase<'a>,
     ) {
         let mut wanted = demands;
+        let mut tried = false;
         for _ in 0..ROUNDS {
             let within = self.within(tier, limits);
             let (mut possible, refused): (Demands<'a>, Demands<'a>) = wanted
                 .into_iter()
-                .partition(|((class, cell), _)| within.meets(&self.fitting_in(*class, *cell)));
+                .partition(|((class, cell), _)| within.meets(&self.bought_in(*class, *cell)));
             if limits.any() {
                 purchase.limited |=
                     refused.keys().any(|(class, cell)| tier.meets(&self.fitting_in(*class, *cell)));
@@ -102,17 +130,20 @@ impl<'a> Market<'a, '_> {
                 wanted = possible;
                 continue;
             }
-            let keys = possible.keys().copied().collect::<Vec<_>>();
-            let translation = self.translate(&possible, &within);
-            let solution = solve(&translation.problem, self.steps);
-            purchase.bound += solution.bound;
-            self.accept(&translation, &keys, solution.nodes, &mut possible, limits, purchase);
-            possible.retain(|_, pods| !pods.is_empty());
-            if possible.is_empty() {
+            let apart = tried && is_asked(self.candidates);
+            wanted = Demands::new();
+            for mut batch in batches(possible, apart) {
+                let keys = batch.keys().copied().collect::<Vec<_>>();
+                let translation = self.translate(&batch, &within);
+                let solution = solve(&translation.problem, self.steps);
+                purchase.bound += solution.bound;
+                self.accept(&translation, &keys, solution.nodes, &mut batch, limits, purchase);
+                wanted.extend(batch.into_iter().filter(|(_, pods)| !pods.is_empty()));
+            }
+            if wanted.is_empty() {
                 return;
             }
-            purchase.limited = true;
-            wanted = possible;
+            (purchase.limited, tried) = (true, true);
         }
         purchase.left.extend(wanted);
     }
@@ -167,8 +198,16 @@ impl<'a> Market<'a, '_> {
         let mut fitting = self.fitting[class].clone();
         if let Some(cell) = cell {
             fitting.intersect(&self.candidates.of_cell[cell]);
+            keep_diverse(self.candidates, &mut fitting);
         }
         fitting
+    }
+
+    /// Those of them that may be bought: enough others would do as well, where their pool asks for that.
+    fn bought_in(&self, class: usize, cell: Option<usize>) -> Bitset {
+        let mut bought = self.fitting_in(class, cell);
+        keep_diverse(self.candidates, &mut bought);
+        bought
     }
 
     /// How many pods of the class are bought a place at once: all of those that must be together, else each alone.
@@ -181,7 +220,7 @@ impl<'a> Market<'a, '_> {
         let classes = keys.iter().map(|(class, _)| &self.classes[*class]).collect::<Vec<_>>();
         let rules = HostRules::new(&classes, self.topology);
         let part = |((class, cell), pods): (&(usize, Option<usize>), &Vec<&Pod>)| {
-            let mut allowed = self.fitting_in(*class, *cell);
+            let mut allowed = self.bought_in(*class, *cell);
             allowed.intersect(within);
             let unit = self.unit(*class);
             let size =
@@ -190,6 +229,24 @@ impl<'a> Market<'a, '_> {
         };
         let parts = demands.iter().map(part).collect::<Vec<_>>();
         translate(self.candidates, &parts, &rules, true)
+    }
+
+    /// Whether enough offerings hold the node's pods for what its pool asks for.
+    fn is_diverse(&self, translation: &Translation, keys: &[DemandKey], node: &Packed) -> bool {
+        let chosen = translation.kinds[node.kind];
+        let pool = self.candidates.list[chosen].pool;
+        if self.candidates.pools[pool].min_values.is_empty() {
+            return true;
+        }
+        let mut members = self.candidates.of_pool[pool].clone();
+        for (item, _) in &node.pattern {
+            for part in &translation.parts[*item] {
+                members.intersect(&self.fitting_in(keys[*part].0, keys[*part].1));
+            }
+        }
+        let members = members.iter().collect::<Vec<_>>();
+        let total = translation.problem.total_size(&node.pattern);
+        is_diverse(self.candidates, chosen, &members, &total)
     }
 
     /// Keeps the nodes that the limits allow, those that hold most for their price first, and gives them their pods.
@@ -221,6 +278,9 @@ impl<'a> Market<'a, '_> {
             if limits.exceeded(pool, capacity).is_some() {
                 continue;
             }
+            if !self.is_diverse(translation, keys, &node) {
+                continue;
+            }
             limits.buy(pool, capacity);
             let mut pods = Vec::new();
             for (item, count) in &node.pattern {
@@ -231,6 +291,14 @@ impl<'a> Market<'a, '_> {
             purchase.nodes.push(Bought { candidate, pods });
         }
     }
+}
+
+/// All demands together or, where pods with different needs had too few offerings together, each alone.
+fn batches(demands: Demands<'_>, apart: bool) -> Vec<Demands<'_>> {
+    if !apart {
+        return vec![demands];
+    }
+    demands.into_iter().map(|demand| Demands::from([demand])).collect()
 }
 
 /// Takes pods of an item's demands, in order.

@@ -359,7 +359,7 @@ impl Atoms {
 
 /// Whether pending pods may be planned onto the pool's nodes.
 pub(crate) fn is_usable(pool: &NodePool) -> bool {
-    pool.problem.is_none() && pool.replicas.is_none() && pool.min_values.is_empty()
+    pool.problem.is_none() && pool.replicas.is_none()
 }
 
 fn zones(snapshot: &Snapshot) -> Vec<String> {

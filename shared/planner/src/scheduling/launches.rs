@@ -105,21 +105,20 @@ fn alternatives(
         possible.intersect(&market.fitting_in(*class, *zone));
         super::dimensions::take(&mut total, &market.classes[*class].size, -(*count as i64));
     }
+    let asked = &market.candidates.pools[own.pool].min_values;
     let alike = |at: usize| {
         let other = &market.candidates.list[at];
         at != chosen
             && possible.contains(at)
             && super::dimensions::fits(&total, &other.usable)
             && other.chosen == own.chosen
-            && limits.no_larger(
-                own.pool,
-                &other.instance_type.capacity,
-                &own.instance_type.capacity,
-            )
+            && within(limits, own, &other.instance_type.capacity, !asked.is_empty())
     };
+    let order = &market.candidates.by_price[own.pool];
+    let order = diverse_first(market, chosen, asked, order, &alike);
     let mut of_type: BTreeMap<*const model::InstanceType, usize> = BTreeMap::new();
     let mut found = Vec::new();
-    for at in market.candidates.by_price[own.pool].iter().copied().filter(|at| alike(*at)) {
+    for at in order.iter().copied().filter(|at| alike(*at)) {
         let count = of_type.entry(market.candidates.list[at].instance_type).or_default();
         *count += 1;
         if *count <= MOST_OF_A_TYPE {
@@ -129,5 +128,48 @@ fn alternatives(
             break;
         }
     }
+    found.sort_by(|a, b| (a.price, a).cmp(&(b.price, b)));
     found
+}
+
+/// Limits leave room for the other offering: wherever they leave it for the chosen one or, where a pool wants several, as things are.
+fn within(
+    limits: &Limits,
+    chosen: &Candidate<'_>,
+    other: &model::Resources,
+    several: bool,
+) -> bool {
+    let own = &chosen.instance_type.capacity;
+    limits.no_larger(chosen.pool, other, own)
+        || (several && limits.allow_instead(chosen.pool, other, own))
+}
+
+/// The order with those first that bring the values which the pool asks for.
+fn diverse_first<'o>(
+    market: &Market<'_, '_>,
+    chosen: usize,
+    asked: &[(String, u32)],
+    order: &'o [usize],
+    alike: &impl Fn(usize) -> bool,
+) -> std::borrow::Cow<'o, [usize]> {
+    if asked.is_empty() {
+        return order.into();
+    }
+    let list = &market.candidates.list;
+    let mut first = Vec::new();
+    for (key, count) in asked {
+        let label = |at: usize| market.candidates.label(&list[at], key);
+        let mut values = label(chosen).into_iter().collect::<std::collections::BTreeSet<_>>();
+        for at in order.iter().copied().filter(|at| alike(*at)) {
+            if values.len() < *count as usize && label(at).is_some_and(|value| values.insert(value))
+            {
+                first.push(at);
+            }
+        }
+    }
+    first.sort_unstable();
+    first.dedup();
+    let rest = order.iter().copied().filter(|at| first.binary_search(at).is_err());
+    let all = first.iter().copied().chain(rest).collect::<Vec<_>>();
+    all.into()
 }

@@ -60,6 +60,22 @@ impl Limits {
             .all(|(name, _)| other.get(name.as_str()) <= capacity.get(name.as_str()))
     }
 
+    /// Whether a node of capacity `other` could stand where one of `capacity` is counted.
+    pub(crate) fn allow_instead(
+        &self,
+        pool: usize,
+        other: &Resources,
+        capacity: &Resources,
+    ) -> bool {
+        let after = |name: &str| {
+            self.used[pool]
+                .get(name)
+                .saturating_add(other.get(name))
+                .saturating_sub(capacity.get(name))
+        };
+        self.limits[pool].iter().all(|(name, limit)| after(name.as_str()) <= limit)
+    }
+
     /// The reason for the pool's refusal over `resource`.
     pub(crate) fn reason(&self, pool: usize, name: &str, resource: &str) -> Reason {
         let (limit, used) = (self.limits[pool].get(resource), self.used[pool].get(resource));

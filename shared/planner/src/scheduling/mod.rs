@@ -9,6 +9,7 @@ mod cells;
 mod classes;
 mod constraints;
 mod dimensions;
+mod diversity;
 mod launches;
 mod limits;
 mod open;
@@ -211,14 +212,11 @@ impl<'a> Turn<'a, '_> {
         let mut purchase = market.buy(demands, &mut limits);
         purchase.limited |= !opened.left.is_empty();
         let simple = self.free.is_empty() && !split && !purchase.limited && opened.nodes.is_empty();
-        let mut unschedulable = with_reasons(
-            self.snapshot,
-            self.classes,
-            placer.candidates,
-            std::mem::take(&mut placer.unschedulable),
-            atoms,
-        );
+        let mut unschedulable = std::mem::take(&mut placer.unschedulable);
         unschedulable.extend(turned_away(&market, &purchase, &opened.left, &limits));
+        let (snapshot, candidates) = (self.snapshot, placer.candidates);
+        let mut unschedulable =
+            with_reasons(snapshot, self.classes, candidates, unschedulable, atoms);
         purchase.nodes.extend(opened.nodes);
         let mut placed = std::mem::take(&mut placer.placed);
         if purchase.limited {

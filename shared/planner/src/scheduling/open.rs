@@ -41,6 +41,7 @@ impl<'a> Open<'a> {
 
     /// Buys the best candidate that the limits allow, if they allow one.
     pub(crate) fn close(&mut self, candidates: &Candidates<'_>, limits: &mut Limits) {
+        super::diversity::keep_diverse(candidates, &mut self.possible);
         let affordable = |at: &usize| {
             let candidate = &candidates.list[*at];
             limits.exceeded(candidate.pool, &candidate.instance_type.capacity).is_none()

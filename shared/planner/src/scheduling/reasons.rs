@@ -8,9 +8,6 @@ use crate::packing::bitset::Bitset;
 use model::pod::NodeSelectorTerm;
 use model::{NodePool, Operator, Reason, Requirement, Snapshot};
 
-/// What keeps a pool from use that has no problem of its own.
-const MIN_VALUES: &str = "minValues of its requirements is not decided by this version";
-
 /// The reasons for all pools, by weight and name.
 pub(crate) fn reasons(
     snapshot: &Snapshot,
@@ -45,10 +42,7 @@ fn reason(
     let index = candidates.pools.iter().position(|candidate| candidate.name == pool.name);
     let Some(index) = index.filter(|_| is_usable(pool)) else {
         let problem = pool.problem.clone();
-        return Reason::PoolNotReady {
-            pool: name(),
-            problem: problem.unwrap_or_else(|| MIN_VALUES.to_owned()),
-        };
+        return Reason::PoolNotReady { pool: name(), problem: problem.unwrap_or_default() };
     };
     if let Some(taint) = model::taints::untolerated(&pool.taints, &class.spec.tolerations) {
         return Reason::Taint { pool: name(), taint: taint.to_string() };
@@ -80,7 +74,14 @@ fn reason(
     if let Some(port) = taken.filter(|_| left.is_empty()) {
         return Reason::HostPort { pool: name(), port };
     }
-    too_large(candidates, &left, class, dimensions, pool)
+    let asked = pool.min_values.first();
+    match asked.filter(|_| !candidates.large_enough(&left, &class.size).is_empty()) {
+        Some((key, count)) => {
+            let wanted = format!("minValues: {count} values of {key} among what holds the pod");
+            Reason::Requirements { pool: name(), wanted }
+        }
+        None => too_large(candidates, &left, class, dimensions, pool),
+    }
 }
 
 /// The volume that is where the pool has no node for the pod.
