@@ -64,11 +64,12 @@ pub(super) fn check<'a>(snapshot: &'a Snapshot, hosts: &[Host<'a>], findings: &m
     let turns =
         [board.in_turns(|kind| Turn::Counted(&kind.counted)), board.in_turns(|_| Turn::Spec)];
     let running = board.running();
-    let ranks: [fn(&Pod, &Kind) -> Rank; 4] = [
+    let ranks: [fn(&Pod, &Kind) -> Rank; 5] = [
         |_, _| (Reverse(0), false),
         |pod, _| (Reverse(pod.spec.priority), false),
         |_, kind| (Reverse(0), kind.spreads.is_empty()),
         |_, kind| (Reverse(0), kind.affinities.is_empty()),
+        |_, kind| (Reverse(0), !kind.spreads.is_empty()),
     ];
     let mut fewest: Option<Vec<(PodId, String)>> = None;
     for (turns, rank) in turns.iter().flat_map(|turns| ranks.map(|rank| (turns, rank))) {

@@ -21,7 +21,7 @@ pub(crate) type Demands<'a> = BTreeMap<DemandKey, Vec<&'a Pod>>;
 /// A class, and the cell if it must be that one.
 pub(crate) type DemandKey = (usize, Option<usize>);
 
-/// So many pods without a spread of their own go to one cell before the next.
+/// So many pods without a spread of their own go to one cell before they are balanced.
 const HANDFUL: u32 = 16;
 
 /// The state of one placing.
@@ -341,11 +341,11 @@ impl<'a> Placer<'a, '_> {
             let some = cells.iter().filter(endless).copied().collect::<Vec<_>>();
             cells = if some.is_empty() { cells } else { some };
         }
-        // Pods that are counted but do not ask for balance come by the handful, so that a few do not cost a node in each cell.
+        // Pods that are counted but do not ask for balance share a cell while they are a handful: a few need no node in each.
         let asks = terms.spreads.iter().any(|spread| !self.topology.is_over_hosts(spread.term));
         let crowd = |cell: usize| {
             let (with, own) = self.topology.crowd(terms, cell);
-            (if asks { with } else { with / HANDFUL }, own)
+            (if asks { with } else { with.saturating_sub(HANDFUL) }, own)
         };
         cells.sort_by_key(|cell| (!self.topology.attracts(terms, *cell), crowd(*cell), *cell));
         cells
