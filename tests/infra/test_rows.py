@@ -9,23 +9,23 @@ import unittest
 from rendered import TOP
 
 INSTALL, SIDE = "tests/infra/test_install.py", "functions/joiner/tests/cluster_side.rs"
-PLANNER, API, RUNTIME = "shared/planner", "shared/api/src/tests", "shared/runtime/tests"
+PAGE = "tests/gen3.rs"
 ROWS = {
-    1: ("adds and removes instances for pods, no group is scaled", f"{RUNTIME}/kills.rs a_scale_up_goes_on_wherever_it_was_cut"),
-    2: ("nodes of the right size", f"{PLANNER}/tests/consolidation.rs a_large_node_is_replaced_by_a_smaller_one_first"),
-    3: ("up and down quickly", f"{RUNTIME}/kills.rs an_empty_node_goes_wherever_its_turns_were_cut"),
-    4: ("size and composition are the user's", "tests/scenarios.rs every_scenario_ends_where_planning_again_changes_nothing"),
-    5: ("what it does can be watched", "tests/infra/test_template.py test_alarms_and_dashboard_name_metrics_that_are_written_by_default"),
+    1: ("adds and removes instances for pods, no group is scaled", f"{PAGE} row_1_nodes_are_made_for_pods_that_wait_and_no_group_is_scaled"),
+    2: ("nodes of the right size", f"{PAGE} row_2_nodes_are_of_the_size_that_the_pods_need"),
+    3: ("up and down quickly", f"{PAGE} row_3_hundreds_of_pods_are_one_decision_with_few_nodes"),
+    4: ("size and composition are the user's", f"{PAGE} row_4_the_composition_follows_the_pools_requirements"),
+    5: ("what it does can be watched", f"{PAGE} row_5_every_decision_has_its_bound_and_every_refusal_its_reason"),
     6: ("access to AWS, and a clear word where it lacks", f"{INSTALL} test_row_6_a_missing_permission_is_named"),
     7: ("an IAM service account, scoped", f"{INSTALL} test_row_7_roles_and_the_functions_user"),
-    8: ("without pools nothing is bought", f"{SIDE} cluster_autoscaler_stays_where_nothing_can_be_decided"),
+    8: ("without pools nothing is bought", f"{PAGE} row_8_without_a_pool_nothing_is_bought_and_the_pods_are_told"),
     9: ("what terraform makes is looked for", f"{INSTALL} test_row_9_what_is_missing_is_told_with_the_command_that_mends_it"),
     10: ("Cluster Autoscaler goes, after proof", f"{SIDE} from_a_cluster_to_a_scaled_one_and_back"),
-    11: ("node configuration is read from the cluster", f"{SIDE} keeps_edits"),
-    12: ("provisioners replace groups", f"{API}/conversion.rs each_legacy_setting_has_its_modern_counterpart"),
-    13: ("node templates replace launch configurations", f"{API}/conversion.rs a_legacy_template_and_a_modern_class_become_the_same_class"),
-    14: ("one of each at least, that belong together", f"{API}/linking.rs a_pool_without_its_class_cannot_be_used"),
-    15: ("the most efficient type", f"{PLANNER}/src/packing/tests.rs every_way_of_packing_places_all_pods_where_they_fit"),
+    11: ("node configuration is read from the cluster", f"{PAGE} row_11_the_configuration_is_read_from_the_cluster_each_time"),
+    12: ("provisioners replace groups", f"{PAGE} rows_12_13_and_14_pools_and_classes_of_the_legacy_kinds_are_taken_and_a_dangling_one_harms_none"),
+    13: ("node templates replace launch configurations", f"{PAGE} rows_12_13_and_14_pools_and_classes_of_the_legacy_kinds_are_taken_and_a_dangling_one_harms_none"),
+    14: ("one of each at least, that belong together", f"{PAGE} rows_12_13_and_14_pools_and_classes_of_the_legacy_kinds_are_taken_and_a_dangling_one_harms_none"),
+    15: ("the most efficient type", f"{PAGE} row_15_the_cheapest_type_that_pod_and_pool_both_allow_is_taken"),
     16: ("one command", f"{INSTALL} test_row_16_one_command_that_plans_first"),
     17: ("step 1, the namespace", f"{SIDE} installs_whenever_it_is_killed"),
     18: ("step 2, the service account", f"{SIDE} installs_whenever_it_is_killed"),
@@ -58,7 +58,7 @@ class Rows(unittest.TestCase):
             self.assertTrue(found, f"row {row} ({statement}): {name} is not in {file}")
 
     def test_each_row_that_a_test_names_is_its_own(self):
-        for file in (INSTALL, SIDE):
+        for file in (INSTALL, SIDE, PAGE):
             text = (TOP / file).read_text()
             named = {int(row) for rows in re.findall(r"test_row((?:_\d+)+)", text) for row in rows.split("_") if row}
             named |= {int(row) for row in re.findall(r"[Rr]ow (\d+)", text)}
