@@ -1,9 +1,7 @@
 //! `joiner plan --what-if`: the same pods under other rules. The small language, and the plans made by it.
 
 use anyhow::{Result, bail};
-use model::{
-    CapacityType, MicroUsdPerHour, Operator, Plan, Requirement, Snapshot, ValueSet, labels,
-};
+use model::{CapacityType, Operator, Plan, Requirement, Snapshot, ValueSet, labels};
 use planner::{Options, Variant};
 
 /// A plan under other rules.
