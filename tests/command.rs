@@ -32,6 +32,8 @@ spec:
 
 fn joiner(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_joiner"));
+    // Tests of real parts run beside these, and have it in their environment.
+    command.env_remove("CLUSTER_NAME");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

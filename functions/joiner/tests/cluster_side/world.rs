@@ -2,6 +2,7 @@
 
 use super::stack::Stack;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use base64::Engine;
 use install::{Event, Options, Site, Step, StepError};
 use serde_json::{Value, json};
@@ -269,25 +270,33 @@ fn is_ready(node: &Value) -> bool {
 
 /// The emulators have two addresses, as their environment says.
 #[allow(deprecated, reason = "what takes its place is in a crate of the SDK's own")]
-async fn config(stack: &Stack) -> SdkConfig {
-    let (flow, ec2) = (stack.variable("AWS_ENDPOINT_URL"), stack.variable("AWS_ENDPOINT_URL_EC2"));
-    let others = ["ec2", "eks", "iam", "ssm", "pricing", "auto_scaling"];
-    let others = others.map(|name| format!("{name} =\n  endpoint_url = {ec2}\n")).concat();
-    let text =
-        format!("[default]\nendpoint_url = {flow}\nservices = local\n[services local]\n{others}");
-    let files = aws_config::profile::profile_file::ProfileFiles::builder();
-    let files =
-        files.with_contents(aws_config::profile::profile_file::ProfileFileKind::Config, text);
+async fn config(stack: &'static Stack) -> SdkConfig {
     let (key, secret) =
         (stack.variable("AWS_ACCESS_KEY_ID"), stack.variable("AWS_SECRET_ACCESS_KEY"));
-    aws_config::defaults(BehaviorVersion::latest())
-        .profile_files(files.build())
+    let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(stack.variable("AWS_REGION").to_owned()))
         .credentials_provider(aws_credential_types::Credentials::new(
             key, secret, None, None, "test",
         ))
         .load()
-        .await
+        .await;
+    config.into_builder().service_config(Endpoints(stack)).build()
+}
+
+/// The endpoints of this stack, also where the environment has those of another.
+#[derive(Debug)]
+struct Endpoints(&'static Stack);
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let own = ["EC2", "EKS", "IAM", "SSM", "Pricing", "Auto Scaling"];
+        let name = if own.contains(&key.service_id()) {
+            "AWS_ENDPOINT_URL_EC2"
+        } else {
+            "AWS_ENDPOINT_URL"
+        };
+        (key.profile() == "endpoint_url").then(|| self.0.variable(name).to_owned())
+    }
 }
 
 fn options(stack: &Stack) -> Options {

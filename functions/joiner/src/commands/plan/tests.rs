@@ -140,8 +140,10 @@ fn a_comparison_is_told_for_the_same_pods_only() {
         "without discounts, volumes and traffic",
     ];
     check_says(&table(&["node-groups.yaml"], true, 100), &wanted, &["not comparable", "report"]);
-    let wanted = ["not comparable: 2 pods left out", "1 node of unknown price stays", "fargate-"];
-    check_says(&table(&["v1.yaml"], true, 100), &wanted, &["saves"]);
+    let wanted = ["saves ~$1.75", "1 node of unknown price stays", "fargate-"];
+    check_says(&table(&["v1.yaml"], true, 100), &wanted, &["not comparable"]);
+    let wanted = ["not comparable: 4 pods left out"];
+    check_says(&table(&["v1.yaml", "broken.yaml"], true, 100), &wanted, &["saves"]);
     let wanted = ["no pod runs there", "no pod to compare by", "2 pods wait already and are"];
     check_says(&table(&["gen3.yaml"], true, 100), &wanted, &["saves"]);
     let wanted = ["no node has a known price", "2 nodes of unknown price stay and are in neither"];
