@@ -415,6 +415,8 @@ async fn function(world: &World) -> runtime::installation::Installation {
 async fn turn(function: &mut runtime::installation::Installation, number: u32) -> runtime::Report {
     match function.knock("Schedule", &format!("{number:08}")).await.unwrap() {
         runtime::installation::Knocked::Turned(report) => *report,
-        other => panic!("no turn: {other:?}"),
+        other @ (runtime::installation::Knocked::Busy | runtime::installation::Knocked::Paused) => {
+            panic!("no turn: {other:?}")
+        }
     }
 }

@@ -1,6 +1,11 @@
 //! What is told of a pod is what the planner does with it, and every change that is proposed makes it fit.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may panic"
+)]
 
 mod world;
 

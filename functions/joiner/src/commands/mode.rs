@@ -26,7 +26,7 @@ pub(crate) struct Resume {
 
 /// Runs the subcommand.
 pub(crate) fn pause(arguments: Pause) -> Result<ExitCode> {
-    change(&arguments.cluster, |data, now| paused(data, now))
+    change(&arguments.cluster, paused)
 }
 
 /// Runs the subcommand.

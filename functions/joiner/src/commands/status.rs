@@ -213,8 +213,7 @@ fn cost(snapshot: &Snapshot, style: &Style) -> String {
     }
     let plan = planner::plan(&repack.snapshot, &planner::Options::default());
     let (now, best, bound) = (repack.current.0, plan.cost.planned.0, plan.cost.lower_bound.0);
-    let over =
-        if bound > 0 { (now.saturating_sub(bound) * 1_000 / bound) as f64 / 10.0 } else { 0.0 };
+    let over = (now.saturating_sub(bound) * 1_000).checked_div(bound).unwrap_or(0) as f64 / 10.0;
     title("Cost", style)
         + &format!(
             "  {} of {} nodes cost ${} an hour: {over:.1}% over the bound of ${}; packed anew they would cost ${}\n",

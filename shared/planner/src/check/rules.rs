@@ -133,11 +133,11 @@ impl<'a> Rules<'a> {
 
     fn rule(&mut self, rule: Rule<'a>) -> usize {
         let next = self.list.len();
-        let at = *self.index.entry(rule).or_insert_with_key(|rule| {
+
+        *self.index.entry(rule).or_insert_with_key(|rule| {
             self.list.push(rule.clone());
             next
-        });
-        at
+        })
     }
 
     fn spreads(&mut self, pod: &'a Pod) -> Vec<Spread> {

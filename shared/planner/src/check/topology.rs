@@ -149,7 +149,7 @@ impl<'a, 'h> Board<'a, 'h> {
             for pod in &host.planned {
                 let kind = self.rules.kind(pod).unwrap_or_default();
                 let turn = like(&self.rules.kinds[kind]);
-                let spec = (turn == Turn::Spec).then(|| Arc::as_ptr(&pod.spec));
+                let spec = (turn == Turn::Spec).then_some(Arc::as_ptr(&pod.spec));
                 let rank = ranks.entry((turn, spec, zone)).or_default();
                 *rank += 1;
                 pods.push((*rank, *pod, kind, at));

@@ -182,7 +182,7 @@ fn explain(
     let scene = Scene::new(snapshot, &leaving);
     let pools = verdicts(snapshot, &scene, pod, only);
     let waits = matches!(state, PodState::Unschedulable { .. });
-    let lacking = only.is_some() && !pools.iter().any(|pool| holds(pool));
+    let lacking = only.is_some() && !pools.iter().any(holds);
     let fixes =
         if waits || lacking { fixes(snapshot, pod, &pools, only, options) } else { Vec::new() };
     let nodes = nodes(&scene, pod);

@@ -335,7 +335,7 @@ impl Kinds {
                 let (own, other) = (&list[at].usable, &list[*other].usable);
                 own.iter().zip(other.iter()).all(|(own, other)| own <= other)
             };
-            if !kept.iter().rev().any(|other| holds_all(other)) {
+            if !kept.iter().rev().any(holds_all) {
                 kept.push(at);
             }
         }

@@ -264,7 +264,7 @@ impl World {
         let now = self.snapshot.now;
         match step {
             Step::Launch { .. } | Step::Adopt { .. } => {
-                panic!("nothing is bought without an answer here")
+                unreachable!("nothing is bought without an answer here")
             }
             Step::Register { claim, node } => {
                 self.claim(claim).progress.registered = true;
