@@ -111,6 +111,21 @@ def door(path: str, **body) -> None:
     urllib.request.urlopen(request).close()
 
 
+def forget() -> None:
+    """Whatever an installation has left goes: of those parts of AWS that have no reset that spares others."""
+    cloud, s3, ecr = boto3.client("cloudformation"), boto3.client("s3"), boto3.client("ecr")
+    for stack in cloud.describe_stacks()["Stacks"]:
+        if stack["StackName"].startswith("joiner-"):
+            cloud.delete_stack(StackName=stack["StackName"])
+    for bucket in s3.list_buckets()["Buckets"]:
+        if bucket["Name"].startswith("joiner-"):
+            for each in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
+                s3.delete_object(Bucket=bucket["Name"], Key=each["Key"])
+            s3.delete_bucket(Bucket=bucket["Name"])
+    for repository in ecr.describe_repositories()["repositories"]:
+        ecr.delete_repository(repositoryName=repository["repositoryName"], force=True)
+
+
 def kubectl(*arguments, input: str = "") -> str:
     """What kubectl prints; an error if it fails."""
     done = subprocess.run(["kubectl", *map(str, arguments)], input=input, capture_output=True, text=True, timeout=60)

@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 
 import boto3
-from installation import CLUSTER, FUNCTIONS, JOINER, Account, calm, door, fault, image, joiner, kubectl, release, site, tar
+from installation import CLUSTER, FUNCTIONS, JOINER, Account, calm, door, fault, forget, image, joiner, kubectl, release, site, tar
 from rendered import TOP
 
 RELEASE: Path
@@ -39,21 +39,6 @@ def tearDownModule():
     forget()
     door("reset")
     SCRATCH.cleanup()
-
-
-def forget() -> None:
-    """Whatever an installation has left goes: of those parts of AWS that have no reset that spares others."""
-    cloud, s3, ecr = boto3.client("cloudformation"), boto3.client("s3"), boto3.client("ecr")
-    for stack in cloud.describe_stacks()["Stacks"]:
-        if stack["StackName"].startswith("joiner-"):
-            cloud.delete_stack(StackName=stack["StackName"])
-    for bucket in s3.list_buckets()["Buckets"]:
-        if bucket["Name"].startswith("joiner-"):
-            for each in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
-                s3.delete_object(Bucket=bucket["Name"], Key=each["Key"])
-            s3.delete_bucket(Bucket=bucket["Name"])
-    for repository in ecr.describe_repositories()["repositories"]:
-        ecr.delete_repository(repositoryName=repository["repositoryName"], force=True)
 
 
 def install(*arguments, cluster: str = CLUSTER) -> tuple[int, str]:

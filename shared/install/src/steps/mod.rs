@@ -1,6 +1,7 @@
 //! The steps, each in a file of its own, and their order.
 
 mod access;
+mod canary;
 mod cluster_autoscaler;
 mod delivery;
 mod identity;
@@ -107,4 +108,9 @@ pub fn rotate_system_nodes() -> Vec<Box<dyn Step>> {
 /// The proof alone: `joiner verify`.
 pub fn verify() -> Vec<Box<dyn Step>> {
     vec![Box::new(verify::Verify)]
+}
+
+/// The proof with a pod that is made, gets a node of the pool (of the first that can be served if none is named), and goes again.
+pub fn verify_by_canary(pool: Option<String>) -> Vec<Box<dyn Step>> {
+    vec![Box::new(verify::Verify), Box::new(canary::Canary { pool })]
 }

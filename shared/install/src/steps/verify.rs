@@ -31,6 +31,12 @@ enum Decision {
     Nothing(String),
 }
 
+impl Decision {
+    fn buys(&self) -> bool {
+        matches!(self, Self::Buys(_))
+    }
+}
+
 async fn observe(site: &Site) -> Result<Observation, Problem> {
     let unread = |cause: String| {
         let todo = "mend that and run the same command again; `joiner plan` shows the same";
@@ -50,6 +56,17 @@ async fn observe(site: &Site) -> Result<Observation, Problem> {
     let cloud = CloudReader::new(&site.config, catalog);
     let seen = Observer::new(cluster, cloud, sources).observe().await;
     seen.map_err(|error| unread(error.to_string()))
+}
+
+/// The pools of the cluster, of which API they are, and whether a waiting pod would get a node of theirs.
+pub(super) async fn pools(site: &Site) -> Result<Vec<(String, ApiVersion, bool)>, Problem> {
+    let snapshot = observe(site).await?.snapshot;
+    let version = |name: &str| {
+        let pool = snapshot.node_pools.iter().find(|pool| pool.name == name);
+        pool.map_or(ApiVersion::V1, |pool| pool.api_version)
+    };
+    let all = decisions(&snapshot).into_iter();
+    Ok(all.map(|(name, decision)| (name.clone(), version(&name), decision.buys())).collect())
 }
 
 /// The pools of the cluster, with what a waiting pod of each would get.
@@ -136,8 +153,7 @@ fn told(all: &[(String, Decision)]) -> Vec<Change> {
 
 /// Nothing is proved if no pool can be served.
 fn proved(all: &[(String, Decision)]) -> Result<(), Problem> {
-    let buys = |(_, decision): &(String, Decision)| matches!(decision, Decision::Buys(_));
-    if all.iter().any(buys) {
+    if all.iter().any(|(_, decision)| decision.buys()) {
         return Ok(());
     }
     let why = all.iter().map(|(pool, decision)| match decision {
