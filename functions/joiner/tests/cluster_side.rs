@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "cluster_side/kills.rs"]
+mod kills;
 #[path = "../../../shared/runtime/tests/real/stack.rs"]
 mod stack;
 #[path = "cluster_side/world.rs"]

@@ -3,9 +3,9 @@
 use super::karpenter::gone;
 use super::{Doing, Progress, Step, webhook};
 use crate::change::Change;
-use crate::cluster::autoscaler::{find, named, works};
+use crate::cluster::autoscaler::{Found, find, named, works};
 use crate::cluster::backup::Backup;
-use crate::cluster::objects::{Named, Objects};
+use crate::cluster::objects::{Named, Objects, plain};
 use crate::options::Mode;
 use crate::problem::Problem;
 use crate::site::Site;
@@ -18,8 +18,26 @@ pub(super) const BACKUP: &str = "joiner-backup-cluster-autoscaler";
 /// Cluster Autoscaler, which goes last.
 pub(super) struct ClusterAutoscaler;
 
+/// What a run that was killed half-way has kept but not taken away: without the Deployments it can no longer be told by whose it was.
+async fn remains(objects: &Objects, found: &Found) -> Result<Vec<Value>, Problem> {
+    let kept = Backup::new(objects, BACKUP).read().await?;
+    if kept.is_empty() || found.deployments.iter().any(works) {
+        return Ok(Vec::new());
+    }
+    let mut remains = Vec::new();
+    for each in kept.iter().filter(|each| each["kind"] != "Deployment") {
+        let of = Named::of(each);
+        let known = found.all().any(|other| Named::of(other) == of);
+        // One that somebody has made anew, or changed, is somebody's again.
+        let live = objects.get(&of).await?;
+        remains.extend(live.filter(|live| !known && plain(live) == *each));
+    }
+    Ok(remains)
+}
+
 async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let found = find(&Objects::new(&site.kube)).await?;
+    let objects = Objects::new(&site.kube);
+    let found = find(&objects).await?;
     if site.options.mode == Mode::Observe {
         let stays = |each| Change::keep(named(each), "works on; Joiner only observes");
         return Ok(found.deployments.iter().map(stays).collect());
@@ -33,6 +51,7 @@ async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
         Change::remove(named(each), detail)
     };
     let mut changes = found.all().map(goes).collect::<Vec<_>>();
+    changes.extend(remains(&objects, &found).await?.iter().map(goes));
     let release = |name: &String| {
         Change::keep(
             format!("helm release {name}"),
@@ -58,7 +77,8 @@ async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
     for each in &found.deployments {
         gone(&objects, each, progress).await?;
     }
-    for each in found.all() {
+    let remains = remains(&objects, &found).await?;
+    for each in found.all().chain(&remains) {
         progress(&format!("{} goes", named(each)));
         objects.delete(&Named::of(each)).await?;
     }

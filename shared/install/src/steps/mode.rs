@@ -1,6 +1,6 @@
 //! From now on Joiner acts, or goes on observing.
 
-use super::namespace::{of_mode, settings};
+use super::namespace::{is_drained, of_mode, settings};
 use super::{Doing, Progress, Step};
 use crate::change::Change;
 use crate::cluster::objects::Objects;
@@ -28,7 +28,7 @@ async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
     };
     let now = live["data"][MODE].as_str().unwrap_or_default();
     Ok(vec![match now {
-        "paused" => {
+        "paused" if !is_drained(&live["data"]) => {
             let since = live["data"][MODE_SINCE].as_str().unwrap_or_default();
             let detail = format!("paused since {since}; `joiner resume` ends it");
             Change::keep(of.to_string(), detail)

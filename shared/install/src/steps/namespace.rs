@@ -24,6 +24,21 @@ pub(super) fn of_mode(mode: Mode) -> Value {
     json!({ MODE: mode, MODE_SINCE: format!("{now:.0}") })
 }
 
+/// The setting that tells when an uninstallation has paused the functions, so that nobody takes it for a pause of people.
+const DRAINED: &str = "DRAINED";
+
+/// The settings once nodes are drained: nothing is bought any more.
+pub(super) fn drained() -> Value {
+    let mut data = of_mode(Mode::Paused);
+    data[DRAINED] = data[MODE_SINCE].clone();
+    data
+}
+
+/// Whether it was an uninstallation that paused the functions, and no person since.
+pub(super) fn is_drained(data: &Value) -> bool {
+    data[DRAINED].is_string() && data[DRAINED] == data[MODE_SINCE]
+}
+
 fn manifest() -> Result<Value, Problem> {
     let (file, text) = base::WEBHOOK;
     let mut all = base::documents(file, text)?.into_iter().map(|written| written.object);
@@ -89,5 +104,19 @@ impl Step for Namespace {
         _progress: Progress<'a>,
     ) -> Doing<'a, ()> {
         Box::pin(carry_out(site))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_people_outlasts_an_installation_and_that_of_an_uninstallation_does_not() {
+        let mut data = drained();
+        assert!(is_drained(&data));
+        data[MODE_SINCE] = json!("2026-01-31T12:00:00Z");
+        assert!(!is_drained(&data), "somebody has paused since");
+        assert!(!is_drained(&of_mode(Mode::Paused)));
     }
 }

@@ -7,7 +7,7 @@ use crate::cluster::wait::{Looked, until};
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::steps::karpenter::POOLS;
-use crate::steps::namespace::{of_mode, settings};
+use crate::steps::namespace::{drained, of_mode, settings};
 use crate::steps::{Doing, Progress, Step};
 use model::labels::LAUNCH;
 use model::mode::{MODE, Mode};
@@ -101,7 +101,7 @@ async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
     );
     until(names, PATIENCE, progress, look).await?;
     // The functions are still there, pods wait, and pools of others may buy again from here on.
-    objects.patch(&settings(), "", &json!({ "data": of_mode(Mode::Paused) })).await?;
+    objects.patch(&settings(), "", &json!({ "data": drained() })).await?;
     release(&objects, &pools(&objects).await?.1).await
 }
 
