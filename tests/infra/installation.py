@@ -105,9 +105,9 @@ def calm() -> None:
     urllib.request.urlopen(urllib.request.Request(f"{os.environ['JOINER_FAULTS_URL']}/faults", method="DELETE")).close()
 
 
-def door(path: str, **body) -> None:
+def door(path: str, method: str = "POST", **body) -> None:
     """Another wish of the emulator's own door (tests/real/aws/control.py)."""
-    request = urllib.request.Request(f"{os.environ['JOINER_FAULTS_URL']}/{path}", json.dumps(body).encode(), method="POST")
+    request = urllib.request.Request(f"{os.environ['JOINER_FAULTS_URL']}/{path}", json.dumps(body).encode(), method=method)
     urllib.request.urlopen(request).close()
 
 

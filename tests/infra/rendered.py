@@ -21,6 +21,7 @@ EVERYTHING = {
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
     "ClusterSecurityGroupId": "sg-0123456789abcdef0",
     "PrivateEndpoints": "all",
+    "HttpsProxy": "http://cloud-proxy.internal.io:3128",
     "SystemSubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
     "SystemSecurityGroupIds": "sg-0123456789abcdef1",
     "SystemInstanceProfile": "demo_EKS_workers",
@@ -115,6 +116,10 @@ class Stack:
                 return all(map(self.value, argument))
             case "Base64":
                 return self.value(argument)
+            case "Select":
+                return self.value(argument[1])[int(argument[0])]
+            case "Split":
+                return self.value(argument[1]).split(argument[0])
         raise ValueError(f"Fn::{function} is not known here")
 
     def reference(self, name: str):

@@ -6,10 +6,13 @@ The rows are those of the checklist of upstream's page (rows.py).
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -257,6 +260,116 @@ class Kills(Case):
         self.assertEqual(account(), before, "as if nobody had been here")
 
 
+class AccessEntries(Case):
+    """A cluster that maps identities by access entries; the API server has no public endpoint, and workloads know a proxy."""
+
+    PROXY = "http://cloud-proxy.internal.io:3128"
+
+    def entries(self) -> list[dict]:
+        with urllib.request.urlopen(f"{os.environ['JOINER_FAULTS_URL']}/access-entry") as answer:
+            return json.load(answer)
+
+    def test_row_7_the_functions_user_by_an_access_entry(self):
+        before, role = account(), boto3.client("iam").get_role(RoleName=f"KarpenterNodeRole-{CLUSTER}")["Role"]["Arn"]
+        kubectl("delete", "configmap", "-n", "kube-system", "aws-auth")
+        door("authentication", mode="API")
+        self.addCleanup(WORLD.admit_nodes)
+        self.addCleanup(door, "authentication", mode="")
+        self.refused(install("--yes"), 1, "is not mapped, so new nodes would not join: aws eks create-access-entry", "--type EC2_LINUX")
+        nodes = {"cluster": CLUSTER, "principal": role, "groups": [], "type": "EC2_LINUX"}
+        door("access-entry", **nodes)
+        self.addCleanup(door, "access-entry", "DELETE", **nodes)
+        said = self.done(install("--yes"))
+        self.assertIn("the nodes' right to join: an access entry", said)
+        self.assertIn("the functions' user in the cluster: an access entry of the stack", said)
+        self.assertEqual(parameters()["AccessEntries"], "true", said)
+        own = {"cluster": CLUSTER, "principal": outputs()["FunctionsRoleArn"], "groups": ["joiner:functions"], "type": "STANDARD"}
+        self.assertEqual(self.entries(), [nodes, own])
+        self.assertEqual(kubectl("get", "configmap", "-n", "kube-system", "aws-auth", "--ignore-not-found"), "", "nobody reads it")
+        self.assertEqual(changes(self.done(install("--yes"))), [])
+        self.done(uninstall())
+        self.assertEqual(self.entries(), [nodes])
+        WORLD.admit_nodes()
+        self.assertEqual(account(), before)
+
+    def half_deleted(self, nodes: dict) -> None:
+        """Somebody deletes the stack, and a part of it will not go: the emulator's access entry, once it is not there any more."""
+        own = next(entry for entry in self.entries() if entry != nodes)
+        door("access-entry", "DELETE", **own)
+        boto3.client("cloudformation").delete_stack(StackName=f"joiner-{CLUSTER}")
+        deadline = time.monotonic() + 60
+        while stacks().get(f"joiner-{CLUSTER}") != "DELETE_FAILED":
+            self.assertLess(time.monotonic(), deadline, stacks())
+            time.sleep(0.2)
+        door("access-entry", **own)
+
+    def test_a_half_deleted_stack_is_made_anew_or_goes(self):
+        before, role = account(), boto3.client("iam").get_role(RoleName=f"KarpenterNodeRole-{CLUSTER}")["Role"]["Arn"]
+        nodes = {"cluster": CLUSTER, "principal": role, "groups": [], "type": "EC2_LINUX"}
+        door("authentication", mode="API_AND_CONFIG_MAP")
+        self.addCleanup(door, "authentication", mode="")
+        door("access-entry", **nodes)
+        self.addCleanup(door, "access-entry", "DELETE", **nodes)
+        self.done(install("--yes"))
+        self.half_deleted(nodes)
+        self.refused(install("--yes"), 1, "step stack", "DELETE_FAILED", "--force")
+        self.done(install("--yes", "--force"))
+        self.assertEqual(stacks()[f"joiner-{CLUSTER}"], "CREATE_COMPLETE")
+        self.assertEqual(changes(self.done(install("--yes"))), [])
+        self.half_deleted(nodes)
+        self.done(uninstall())
+        self.assertEqual(account(), before)
+
+    def test_row_20_a_proxy_that_workloads_name_is_the_way_to_aws(self):
+        self.refused(joiner("preflight", *site(), "--proxy", "cloud-proxy"), 2, "--proxy", "http://HOST:PORT")
+        containers = [{"name": "web", "image": "web", "env": [{"name": "HTTPS_PROXY", "value": self.PROXY}]}]
+        web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "by-proxy", "namespace": "default"}}
+        pod = {"metadata": {"labels": {"app": "by-proxy"}}, "spec": {"containers": containers}}
+        web["spec"] = {"replicas": 0, "selector": {"matchLabels": {"app": "by-proxy"}}, "template": pod}
+        kubectl("apply", "-f", "-", input=json.dumps(web))
+        door("endpoint", public=False)
+        try:
+            said = self.done(joiner("preflight", *site(), "--artifacts", RELEASE))
+            self.assertIn(f"in the cluster's VPC, by the proxy {self.PROXY}", said)
+            said = self.done(joiner("preflight", *site(), "--artifacts", RELEASE, "--proxy", "none"))
+            self.assertIn("the stack makes endpoints: all", said)
+            self.done(install("--yes"))
+            given = parameters()
+            self.assertTrue(given["SubnetIds"])
+            self.assertEqual((given["HttpsProxy"], given["PrivateEndpoints"], given["IsolatedVpc"]), (self.PROXY, "none", "false"))
+            for name in FUNCTIONS:
+                function = boto3.client("lambda").get_function_configuration(FunctionName=f"joiner-{CLUSTER}-{name}")
+                self.assertEqual(function["Environment"]["Variables"]["HTTPS_PROXY"], self.PROXY)
+            env = kubectl("get", "deployment", "-n", "joiner", "joiner-webhook", "-o", "jsonpath={.spec.template.spec.containers[0].env}")
+            self.assertIn({"name": "HTTPS_PROXY", "value": self.PROXY}, json.loads(env))
+            ports = kubectl("get", "networkpolicy", "-n", "joiner", "joiner-webhook", "-o", "jsonpath={.spec.egress[0].ports[*].port}")
+            self.assertEqual(ports, "53 53 443 3128")
+            kubectl("delete", "deployment", "by-proxy")
+            self.assertEqual(changes(self.done(install("--yes"))), [], "what was found once stays")
+            self.done(uninstall())
+        finally:
+            door("endpoint", public=True)
+            kubectl("delete", "deployment", "by-proxy", "--ignore-not-found")
+
+    def test_row_20_calls_of_aws_go_by_the_proxy(self):
+        """The same clients as the functions': without an emulator's address, each call begins with CONNECT."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            asked = []
+
+            def answer():
+                while connection := accepted(server):
+                    with connection:
+                        asked.append(connection.recv(4096).split(b"\r\n")[0].decode())
+                        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+            threading.Thread(target=answer, daemon=True).start()
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_ENDPOINT_URL")}
+            environment |= {"HTTPS_PROXY": f"http://127.0.0.1:{server.getsockname()[1]}"}
+            done = subprocess.run([JOINER, "preflight", *site()], capture_output=True, text=True, timeout=120, env=environment)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertEqual(set(asked), {"CONNECT eks.us-east-1.amazonaws.com:443 HTTP/1.1"})
+
+
 class Conflicts(Case):
     def setUp(self):
         self.before = account()
@@ -396,6 +509,14 @@ class TwoClusters(Case):
             self.assertEqual(left[part], first[part], part)
         self.assertEqual({key: left["tags"][key] for key in first["tags"]}, first["tags"])
         self.done(uninstall())
+
+
+def accepted(server: socket.socket) -> socket.socket | None:
+    """The next connection; none once nobody listens any more."""
+    try:
+        return server.accept()[0]
+    except OSError:
+        return None
 
 
 def names_of(cluster: str) -> set[str]:

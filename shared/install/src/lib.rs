@@ -20,6 +20,7 @@ mod pause;
 mod problem;
 mod problem_of;
 mod profile;
+mod proxy;
 mod release;
 mod run;
 mod site;

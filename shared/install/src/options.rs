@@ -37,6 +37,8 @@ pub struct Options {
     pub artifacts: Option<PathBuf>,
     /// An image of the webhook of one's own, instead of the release's.
     pub webhook_image: Option<String>,
+    /// The proxy by which functions in the VPC and the webhook reach AWS, or `none`; the one that is found if nothing is said.
+    pub proxy: Option<String>,
     /// The role of the nodes, where it cannot be found.
     pub node_role: Option<String>,
     /// Mends the auto scaling group of the two nodes.

@@ -1,7 +1,7 @@
 //! The CloudFormation stack: what it tells of itself, and how it is made, changed and removed.
 
 pub(crate) mod change_set;
-mod endpoints;
+pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod parameters;
 pub(crate) mod state;

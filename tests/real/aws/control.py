@@ -16,6 +16,8 @@ POST   subnet      {id, available}   how many addresses are free in a subnet
 POST   reservations {…}              adds a capacity reservation as DescribeCapacityReservations answers it
 POST   cluster     {name}            another cluster of the account, in a VPC of its own, with the same API server
 POST   endpoint    {public}          whether the cluster's API server has a public endpoint
+POST   authentication {mode}         how the clusters map AWS identities: CONFIG_MAP, API_AND_CONFIG_MAP or API
+POST   access-entry {cluster, principal, groups, type}   an access entry; DELETE takes it away, GET lists all
 POST   enforce     {principals: {…}} IAM is enforced from now on: by name, {policies: […], accessKeyId, secretAccessKey}
 POST   token-review                  the API server's authentication webhook
 """
@@ -35,6 +37,7 @@ from moto.iam.models import iam_backends
 from moto.moto_api._internal import moto_api_backend
 
 from . import eks_token, seed
+from .access import Access
 from .faults import Calls, Fault, Faults
 from .fleet import LAUNCHING, FleetMaker
 from .requests import Requests
@@ -48,6 +51,7 @@ class Control:
         self.fleets = fleets
         self.reservations = reservations
         self.requests = Requests()
+        self.access = Access()
         self.keys: dict[str, str] = {}
         self.seeded = False
 
@@ -83,6 +87,10 @@ class Control:
             ("POST", "reservations"): lambda: self.reservations.append(request),
             ("POST", "endpoint"): lambda: seed.publish(self.facts, bool(request["public"])),
             ("POST", "cluster"): lambda: seed.neighbour(self.facts | {"cluster": request["name"]}),
+            ("POST", "authentication"): lambda: self.access.set_mode(request["mode"]),
+            ("POST", "access-entry"): lambda: self.access.add(request),
+            ("DELETE", "access-entry"): lambda: self.access.remove(request),
+            ("GET", "access-entry"): lambda: self.access.all(),
             ("POST", "enforce"): lambda: self.enforce(request["principals"]),
             ("POST", "token-review"): lambda: eks_token.review(request, self.facts["cluster"], self.secret),
         }
@@ -106,6 +114,7 @@ class Control:
         self.fleets.clear()
         self.reservations.clear()
         self.keys.clear()
+        self.access.clear()
         self.seed()
         self.calls.clear()
         return {"status": "ok"}

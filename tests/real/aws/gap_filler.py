@@ -30,6 +30,7 @@ LOST = "ConnectionLost"
 FIXED = {"DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "DescribeSpotPriceHistory"}
 EKS_ACTIONS = [
     ("GET", r"^/clusters/[^/]+$", "DescribeCluster"),
+    ("GET", r"^/clusters/[^/]+/access-entries/.+$", "DescribeAccessEntry"),
     ("GET", r"^/clusters$", "ListClusters"),
     ("POST", r"^/clusters$", "CreateCluster"),
 ]
@@ -89,6 +90,10 @@ class GapFiller:
             code, result = pricing.answer(action, body, self.prices)
             content = json.dumps(result).encode()
             return f"{code} -", header_list(content, "application/x-amz-json-1.1"), content
+        if service == "eks" and (found := self.control.access.answer(action, environ.get("PATH_INFO", ""))):
+            code, result = found
+            content = json.dumps(result).encode()
+            return f"{code} -", header_list(content, "application/json") + [("x-amzn-errortype", result.get("__type", ""))], content
         # What never changes is written once: moto takes seconds for all types. Not while IAM is enforced, which moto does.
         fixed = action in FIXED and settings.INITIAL_NO_AUTH_ACTION_COUNT > 0 and (action, body)
         if fixed and fixed in self.written:
@@ -108,6 +113,9 @@ class GapFiller:
         chunks = application(environ, take)
         content = b"".join(chunks)
         getattr(chunks, "close", lambda: None)()
+        if service == "eks" and taken["status"].startswith("200"):
+            content = self.control.access.described(content)
+            taken["headers"] = header_list(content, "application/json")
         if service == "ec2" and taken["status"].startswith("403"):
             # The code that EC2 alone gives, which moto does not.
             content = content.replace(b"<Code>AccessDenied</Code>", b"<Code>UnauthorizedOperation</Code>")

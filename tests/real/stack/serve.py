@@ -189,7 +189,7 @@ class Stack:
             "LOG_LEVEL": "INFO",
         }
         (self.state / "tmp").mkdir(exist_ok=True)
-        self.processes.start("ministack", [sys.executable, "-m", "ministack"], environment)
+        self.processes.start("ministack", [sys.executable, REAL / "flow.py"], environment)
 
     def start_kubelets(self) -> None:
         command = [sys.executable, REAL / "kubelets.py", "--kubeconfig", self.state / "kubelets.kubeconfig"]

@@ -29,6 +29,7 @@ impl Site {
             |error: crate::names::NameError| Problem::input("the arguments", error.to_string());
         Names::check(&options.cluster).map_err(input)?;
         options.vpc.as_deref().map_or(Ok(()), Names::check_vpc).map_err(input)?;
+        options.proxy.as_deref().map_or(Ok(()), crate::proxy::check)?;
         let Some(region) = config.region().map(ToString::to_string) else {
             return Err(Problem::input("the region", "it is not known; set AWS_REGION"));
         };

@@ -21,8 +21,7 @@ pub(crate) async fn needed(site: &Site, nets: &[&Net]) -> Result<&'static str, P
     let answer = answer.map_err(|error| of_aws(EC2_DESCRIBE_VPC_ENDPOINTS, &object, &error))?;
     let names = answer.vpc_endpoints().iter().filter_map(|endpoint| endpoint.service_name());
     let there = names.filter_map(|name| name.rsplit('.').next()).collect::<BTreeSet<_>>();
-    let routes = crate::network::routes(site).await?;
-    choice(&there, nets.iter().all(|net| leads_out(&net.id, &routes)), &site.vpc.name)
+    choice(&there, all_lead_out(site, nets).await?, &site.vpc.name)
 }
 
 fn choice(there: &BTreeSet<&str>, leads_out: bool, vpc: &str) -> Result<&'static str, Problem> {
@@ -38,10 +37,16 @@ fn choice(there: &BTreeSet<&str>, leads_out: bool, vpc: &str) -> Result<&'static
             Err(Problem::not_found(
                 format!("endpoints of VPC {vpc} for {missing}"),
                 "functions in it could not reach them, and the template makes either all or those that gen3's VPCs lack",
-                "make them with `aws ec2 create-vpc-endpoint --vpc-endpoint-type Interface`, or a NAT gateway",
+                "make them with `aws ec2 create-vpc-endpoint --vpc-endpoint-type Interface`, or a NAT gateway, or name a proxy with --proxy",
             ))
         }
     }
+}
+
+/// Whether every one of these subnets leads out by itself.
+pub(crate) async fn all_lead_out(site: &Site, nets: &[&Net]) -> Result<bool, Problem> {
+    let routes = crate::network::routes(site).await?;
+    Ok(nets.iter().all(|net| leads_out(&net.id, &routes)))
 }
 
 /// Whether the subnet's default route goes by a NAT or transit gateway.

@@ -5,7 +5,7 @@ use crate::installed::Installed;
 use crate::network;
 use crate::problem::Problem;
 use crate::site::{Authentication, Site};
-use crate::{profile, standing};
+use crate::{profile, proxy, standing};
 use aws_sdk_cloudformation::types::{Parameter, Stack};
 use model::labels::DISCOVERY;
 use std::collections::BTreeMap;
@@ -38,8 +38,12 @@ pub(crate) async fn wanted(
             .and_then(|stack| value(stack, name))
             .is_some_and(|value| !value.is_empty() && value != none)
     };
-    if !site.public_endpoint && !has("VpcId", "") {
-        values.extend(in_vpc(site).await?);
+    if !site.public_endpoint {
+        let proxy = proxy::of(site).await?;
+        if !has("VpcId", "") {
+            values.extend(in_vpc(site, proxy.as_deref()).await?);
+        }
+        values.insert("HttpsProxy", proxy.unwrap_or_default());
     }
     if !has("SystemNodes", "none") {
         values.extend(system_nodes(site).await?);
@@ -61,11 +65,14 @@ fn is_issuer_of_eks(issuer: &str) -> bool {
 }
 
 /// Functions in the VPC, for an API server that has no public endpoint.
-pub(crate) async fn in_vpc(site: &Site) -> Result<Values, Problem> {
+pub(crate) async fn in_vpc(site: &Site, proxy: Option<&str>) -> Result<Values, Problem> {
     let nets = network::subnets(site).await?;
     let nodes = nets.iter().filter(|net| net.is_for_nodes()).collect::<Vec<_>>();
     let ids = nodes.iter().map(|net| net.id.as_str()).collect::<Vec<_>>().join(",");
-    let endpoints = endpoints::needed(site, &nodes).await?;
+    let endpoints = match proxy {
+        Some(_) => "none",
+        None => endpoints::needed(site, &nodes).await?,
+    };
     let mut values = Values::new();
     values.insert("VpcId", site.vpc.id.clone());
     values.insert("SubnetIds", ids);

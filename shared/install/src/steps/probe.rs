@@ -72,7 +72,7 @@ async fn answer(site: &Site, function: &str, progress: Progress<'_>) -> Result<(
             Some(failed) => cause = failed,
         }
     }
-    let todo = "mend that and run the same command again: a function outside a VPC needs the API server's public endpoint, one in a VPC endpoints or a way out; its role must be mapped in the cluster";
+    let todo = "mend that and run the same command again: a function outside a VPC needs the API server's public endpoint, one in a VPC endpoints, a way out or --proxy; its role must be mapped in the cluster";
     Err(Problem::unfinished(
         function,
         format!("it does not reach AWS and the API server: {cause}"),

@@ -6,6 +6,7 @@ use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Looked, until};
 use crate::cluster::{base, crds, own, webhook};
 use crate::problem::Problem;
+use crate::proxy;
 use crate::site::Site;
 use serde_json::Value;
 use std::time::Duration;
@@ -33,6 +34,9 @@ async fn wanted(site: &Site) -> Result<Option<Vec<Value>>, Problem> {
             values.iter().fold(text.to_owned(), |text, (place, value)| text.replace(place, value));
         let all = base::documents(file, &text)?.into_iter().map(|written| written.object);
         objects.extend(all.filter(|object| object["kind"] != "Namespace").map(own::marked));
+    }
+    if let Some(proxy) = proxy::of(site).await? {
+        objects.iter_mut().for_each(|object| proxy::set(object, &proxy));
     }
     Ok(Some(objects))
 }

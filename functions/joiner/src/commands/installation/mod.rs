@@ -36,6 +36,9 @@ pub(crate) struct SiteArguments {
     /// The role of the nodes, if it is neither in the instance profile <vpc>_EKS_workers nor that of all node groups
     #[arg(long, value_name = "NAME")]
     pub(crate) node_role: Option<String>,
+    /// The proxy by which the webhook, and functions in the VPC, reach AWS: http://HOST:PORT, or none; found by what runs in the cluster if the VPC has no other way out
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
 }
 
 /// Which pools and classes there are to be.
@@ -83,6 +86,7 @@ impl SiteArguments {
             context: self.context.clone(),
             kubeconfig: self.kubeconfig.clone(),
             node_role: self.node_role.clone(),
+            proxy: self.proxy.clone(),
             ..Options::default()
         }
     }

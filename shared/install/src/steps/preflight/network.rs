@@ -4,6 +4,7 @@ use super::found;
 use crate::change::{Change, Verb};
 use crate::network::{self, Net};
 use crate::problem::Problem;
+use crate::proxy;
 use crate::site::Site;
 use crate::stack::parameters;
 use crate::steps::tags;
@@ -89,10 +90,16 @@ async fn discovery(site: &Site) -> Result<Change, Problem> {
 
 async fn egress(site: &Site) -> Result<Change, Problem> {
     let object = "the functions' way to AWS and the API server";
+    let proxy = proxy::of(site).await?;
     if site.public_endpoint {
-        return Ok(Change::keep(object, "in no VPC: the API server's endpoint is public"));
+        let webhook = proxy.map(|proxy| format!("; the webhook's is the proxy {proxy}"));
+        let told = "in no VPC: the API server's endpoint is public";
+        return Ok(Change::keep(object, format!("{told}{}", webhook.unwrap_or_default())));
     }
-    let values = parameters::in_vpc(site).await?;
+    if let Some(proxy) = proxy {
+        return Ok(Change::keep(object, format!("in the cluster's VPC, by the proxy {proxy}")));
+    }
+    let values = parameters::in_vpc(site, None).await?;
     let endpoints = values.get("PrivateEndpoints").map_or("none", String::as_str);
     Ok(Change::keep(
         object,
