@@ -204,6 +204,28 @@ async fn adds_arm_and_takes_it_back(world: &World) {
     assert!(world.get(&format!("{PROVISIONERS}/default")).await.is_some());
 }
 
+/// Pools of accelerators and what makes their devices known come when they are asked for, stay, and go again.
+async fn adds_gpus_and_takes_them_back(world: &World) {
+    let names = async |path: &str| {
+        let all = world.list(path).await;
+        let names = all.iter().map(|one| one["metadata"]["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let daemons = "/apis/apps/v1/daemonsets";
+    let before = (names(PROVISIONERS).await, names(TEMPLATES).await, names(daemons).await);
+    run(&own(steps::update()), &world.with(|options| options.gpu = Some(true))).await.ended_well();
+    let with = (names(PROVISIONERS).await, names(TEMPLATES).await, names(daemons).await);
+    for pool in ["gpu", "gpu-shared"] {
+        assert!(with.0.contains(&pool.to_owned()), "{with:?}");
+    }
+    assert!(with.1.contains(&"gpu".to_owned()) && with.2.len() > before.2.len(), "{with:?}");
+    let told = run(&own(steps::update()), &world.site).await.ended_well();
+    assert!(!told.lines.iter().any(|line| line.starts_with("remove")), "they stay: {told:#?}");
+    run(&own(steps::update()), &world.with(|options| options.gpu = Some(false))).await.ended_well();
+    let after = async || (names(PROVISIONERS).await, names(TEMPLATES).await, names(daemons).await);
+    world.eventually("they are gone", async || after().await == before).await;
+}
+
 /// The way back: what was there before is there again, and nothing of Joiner's is left.
 async fn goes_without_a_trace(world: &World) {
     let back = || {
@@ -239,6 +261,7 @@ async fn from_a_cluster_to_a_scaled_one_and_back() {
     keeps_edits(&world).await;
     takes_a_folder(&world).await;
     adds_arm_and_takes_it_back(&world).await;
+    adds_gpus_and_takes_them_back(&world).await;
     goes_without_a_trace(&world).await;
 }
 
