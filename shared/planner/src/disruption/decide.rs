@@ -13,12 +13,15 @@ use crate::scheduling::{Scheduled, schedule};
 use crate::view::View;
 use model::disruption::Stage;
 use model::{
-    Duration, Ineligible, Kept, Launch, Node, PlannedDisruption, Removal, Step, Timestamp,
+    DisruptionReason, Duration, Ineligible, Kept, Launch, Node, PlannedDisruption, Removal, Step,
+    Timestamp,
 };
 use std::collections::BTreeSet;
 
 /// A proposal is looked at again after so many seconds before anything is touched (karpenter core, `validation.go`).
 const CONFIRM_AFTER_S: i64 = 15;
+/// Pods that were evicted for cost are bound again after so many seconds.
+const SETTLES_AFTER_S: i64 = 15;
 /// Trials in one turn: each may show nodes that cannot go, whose share of the budgets others then get.
 const ROUNDS: usize = 4;
 /// Nodes of which people are told what keeps them, at most.
@@ -98,7 +101,7 @@ fn settle<'a>(view: &View<'a>, settled: &mut Settled<'a>, options: &Options) -> 
         let mut changed = false;
         let going = |(_, verdict): &&mut (Begun<'_>, Verdict)| *verdict != Verdict::CalledOff;
         for (begun, verdict) in settled.begun.iter_mut().filter(going) {
-            *verdict = begun.verdict(view, &leaving, &places);
+            *verdict = begun.verdict(view, &leaving, &places, &plan.launches);
             changed |= *verdict == Verdict::CalledOff;
         }
         if !changed {
@@ -178,6 +181,9 @@ impl<'a> Disruptions<'a> {
         settled: &mut Settled<'a>,
         options: &Options,
     ) {
+        if self.in_motion(view, settled) {
+            return;
+        }
         let known = progress::begun(view, Stage::Proposed);
         let proposals = known.iter().map(Begun::proposal).collect::<Vec<_>>();
         let placements = &self.scheduled.plan.placements;
@@ -197,12 +203,36 @@ impl<'a> Disruptions<'a> {
                 settled.proposed.push((intention, old.is_some(), ripe));
             }
         }
+        let confirmed = first_those_that_buy_nothing(confirmed, now, settled);
         let kept = self.confirm(view, confirmed, options);
         self.keep_cheaper(view, &kept);
-        found_again.retain(|id| kept.iter().any(|own| own.id() == **id) || !ripe(&known, id, now));
+        let stays = |id: &str| {
+            let waits = settled.proposed.iter().any(|(own, ..)| own.id() == id);
+            waits || kept.iter().any(|own| own.id() == id) || !ripe(&known, id, now)
+        };
+        found_again.retain(|id| stays(id));
         settled.withdrawn = known;
         settled.withdrawn.retain(|own| !found_again.contains(own.id));
         settled.begins.extend(kept);
+    }
+
+    /// Whether pods are being moved for cost: where they end up is for the kube-scheduler to say, so what would be found now would
+    /// count on room that may be taken. What is proposed waits meanwhile.
+    fn in_motion(&mut self, view: &View<'a>, settled: &Settled<'a>) -> bool {
+        let for_cost = |reason: DisruptionReason| reason == DisruptionReason::Underutilized;
+        let waits = settled
+            .begun
+            .iter()
+            .any(|(own, verdict)| for_cost(own.reason) && *verdict == Verdict::Waits);
+        let gone = view
+            .claims
+            .iter()
+            .filter(|claim| claim.disruption.as_ref().is_some_and(|own| for_cost(own.reason)));
+        let settles = gone.filter_map(|claim| claim.deletion_at);
+        let settles = settles.map(|at| at.plus(Duration(SETTLES_AFTER_S))).max();
+        let settles = settles.filter(|at| *at > view.snapshot.now);
+        self.wake(settles);
+        waits || settles.is_some()
     }
 
     /// What is bought for consolidation must save even if EC2 gives the dearest of what it may.
@@ -240,6 +270,21 @@ impl<'a> Disruptions<'a> {
         }
         Vec::new()
     }
+}
+
+/// Of what was found right twice, what needs no new nodes, if anything does: its pods may be bound where the others' were to go, so
+/// those wait until that is seen.
+fn first_those_that_buy_nothing<'a>(
+    confirmed: Vec<Intention<'a>>,
+    now: Timestamp,
+    settled: &mut Settled<'a>,
+) -> Vec<Intention<'a>> {
+    let all_buy = confirmed.iter().all(|own| own.expected.buys);
+    let (first, later): (Vec<_>, Vec<_>) =
+        confirmed.into_iter().partition(|own| all_buy || !own.expected.buys);
+    let until = now.plus(Duration(SETTLES_AFTER_S));
+    settled.proposed.extend(later.into_iter().map(|intention| (intention, true, until)));
+    first
 }
 
 fn ripe(known: &[Begun<'_>], id: &str, now: Timestamp) -> bool {

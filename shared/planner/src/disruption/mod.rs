@@ -82,6 +82,8 @@ impl<'a> Intention<'a> {
 pub(crate) struct Expected {
     /// Where the pods would go: nodes, claims, or the words that stand for what would be bought.
     pub(crate) moves: Vec<Placement>,
+    /// Whether nodes would be bought for them.
+    pub(crate) buys: bool,
     /// What it would save, in millionths of a dollar an hour.
     pub(crate) saves: i64,
 }

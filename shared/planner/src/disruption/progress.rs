@@ -1,11 +1,11 @@
 //! Disruptions that have begun: whether their replacements have come, are late or are lost.
 
-use super::{Intention, Proposal};
+use super::{Intention, Proposal, consolidation, share};
 use crate::leaving::{Leaving, leaves_anyway};
 use crate::places::{Place, Places};
 use crate::view::View;
-use model::disruption::Stage;
-use model::{DisruptionReason, Duration, Node, NodeClaim, Pod, Timestamp};
+use model::disruption::{DEFAULT_SAVING_PER_MOVE, Stage};
+use model::{DisruptionReason, Duration, Launch, MicroUsdPerHour, Node, NodeClaim, Pod, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A replacement that has not come after this many seconds is given up (karpenter core waits 10 minutes and more).
@@ -30,7 +30,8 @@ pub(super) enum Verdict {
     Ready,
     /// Its replacements are on their way.
     Waits,
-    /// A replacement is lost or late, or a pod must not be disturbed any more: its nodes stay.
+    /// A replacement is lost or late (for cost: and buying another would cost more than is saved), or a pod must not be disturbed
+    /// any more: its nodes stay.
     CalledOff,
 }
 
@@ -74,6 +75,7 @@ impl<'a> Begun<'a> {
         view: &View<'a>,
         leaving: &Leaving<'_>,
         places: &Places,
+        launches: &[Launch],
     ) -> Verdict {
         let pods = self.pods(view, leaving);
         let forced = self.reason == DisruptionReason::Drifted
@@ -88,8 +90,52 @@ impl<'a> Begun<'a> {
         }
         let late = view.snapshot.now.since(self.since) >= Duration(GIVE_UP_AFTER_S);
         let bought = pods.iter().all(|pod| coming(places.of(&pod.id)));
-        if bought && !late { Verdict::Waits } else { Verdict::CalledOff }
+        let goes_on = bought || self.still_saves(view, &pods, places, launches);
+        if goes_on && !late { Verdict::Waits } else { Verdict::CalledOff }
     }
+
+    /// Whether what goes for cost still saves what moving its pods must save, if what is missing is bought as well. The kube-scheduler binds
+    /// other pods where these were to go; to call all off for one of them would waste what has been bought.
+    fn still_saves(
+        &self,
+        view: &View<'a>,
+        pods: &[&Pod],
+        places: &Places,
+        launches: &[Launch],
+    ) -> bool {
+        let rests =
+            |node: &&Node| consolidation::replaced_lately(view, node, view.claim_of_node(node));
+        if self.reason != DisruptionReason::Underutilized || self.nodes.iter().any(rests) {
+            return false;
+        }
+        let mut missing: BTreeMap<usize, usize> = BTreeMap::new();
+        for pod in pods {
+            match places.of(&pod.id) {
+                Some(Place::Bought(at)) => *missing.entry(at).or_default() += 1,
+                Some(Place::Ready | Place::Coming) => {}
+                None => return false,
+            }
+        }
+        let more = missing.iter().map(|(at, pods)| share(&launches[*at], *pods)).sum::<i64>();
+        let own = |claim: &&&NodeClaim| {
+            let launch = claim.launch.as_ref();
+            launch.is_some_and(|launch| launch.replaces.as_deref() == Some(self.id))
+        };
+        let spent = view.claims.iter().filter(own).filter_map(|claim| claim.price);
+        let price = self.nodes.iter().filter_map(|node| node.price);
+        let sum = |prices: &mut dyn Iterator<Item = MicroUsdPerHour>| {
+            prices.map(|price| price.0 as i64).sum::<i64>()
+        };
+        let toll = pods.len() as i64 * saving_per_move(view, &self.nodes).0 as i64;
+        sum(&mut price.into_iter()) - sum(&mut spent.into_iter()) - more > toll
+    }
+}
+
+/// The most that a pool of these nodes asks to be saved for each moved pod.
+fn saving_per_move(view: &View<'_>, nodes: &[&Node]) -> MicroUsdPerHour {
+    let pool = |node: &&Node| view.pools.get(node.pool()?).copied();
+    let own = nodes.iter().filter_map(pool).map(|pool| pool.disruption.saving_per_move);
+    own.map(|own| own.unwrap_or(DEFAULT_SAVING_PER_MOVE)).max().unwrap_or(DEFAULT_SAVING_PER_MOVE)
 }
 
 /// The pods on these nodes that must find another place, by name.

@@ -4,8 +4,10 @@ use super::Lifecycle;
 use super::ending::left_s;
 use crate::places::{Place, Places};
 use crate::view::View;
+use model::resources::{CPU, MEMORY};
 use model::taints::{disrupted, tolerates};
-use model::{Duration, Node, Pod, Step, Timestamp};
+use model::{Duration, Node, Pod, Resources, Step, Timestamp};
+use std::cmp::Reverse;
 
 /// From this priority on a pod is critical (Kubernetes' `system-cluster-critical`).
 const CRITICAL: i32 = 2_000_000_000;
@@ -65,6 +67,26 @@ pub(super) fn drain(
         found.steps.push(Step::Evict { pod, uid, node: node.name.clone() });
     }
     Drained::Waiting
+}
+
+/// Puts evictions in the order of what the pods ask for, the most first, whichever node they are on: the kube-scheduler takes their
+/// successors in the order in which they come, onto the emptiest node, and small pods still fit where large ones have gone, but not
+/// the other way round.
+pub(super) fn largest_first(view: &View<'_>, steps: &mut [Step]) {
+    let evicts = |step: &Step| matches!(step, Step::Evict { .. });
+    let mut own = steps.iter().filter(|step| evicts(step)).cloned().collect::<Vec<_>>();
+    own.sort_by_cached_key(|step| {
+        let Step::Evict { pod, node, .. } = step else { return Reverse(0) };
+        let pods = view.pods_of_node(node);
+        let found = pods.binary_search_by(|other| other.id.cmp(pod)).ok();
+        Reverse(found.map_or(0, |at| size(&pods[at].spec.requests)))
+    });
+    steps.iter_mut().filter(|step| evicts(step)).zip(own).for_each(|(step, next)| *step = next);
+}
+
+/// Thousandths of a core, with 8 GiB of memory counted as one core, as AWS prices them about.
+fn size(requests: &Resources) -> i64 {
+    requests.get(CPU) + (requests.get(MEMORY) >> 20) * 1000 / 8192
 }
 
 /// Whether the pod waits for its new place. One without any waits only for a deadline: nothing else is in sight.

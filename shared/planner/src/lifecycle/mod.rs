@@ -50,6 +50,7 @@ pub(crate) fn lifecycle(
     ending::ending(view, places, &mut found);
     orphans::orphans(view, &mut found);
     marks::marks(view, leaving, plan, &mut found);
+    drain::largest_first(view, &mut found.steps);
     found
 }
 

@@ -134,7 +134,8 @@ fn make(
         gain,
         types: hosts.iter().map(|host| search.types[*host]).collect(),
     };
-    let right = gain > 0 && price::is_diverse(&launches, &pool, &replaced);
+    let right =
+        gain > price::overlap(cost as i64) && price::is_diverse(&launches, &pool, &replaced);
     let moved = moves.len() + launches.iter().map(|launch| launch.pods.len()).sum::<usize>();
     right.then_some(Group { id, nodes: names, launches, moves, moved, saves, gain })
 }

@@ -5,6 +5,7 @@
 //! its own price. First nodes go whose pods find room on others, then sets of nodes whose pods are cheaper on new ones.
 //! Places are found by the rules of `scheduling`; what is not decided there is not moved here.
 
+mod binding;
 mod fleet;
 mod groups;
 mod price;
@@ -16,7 +17,7 @@ mod targets;
 pub(crate) use groups::Group;
 pub(crate) use price::{keep_cheaper, leaves_choice};
 pub(crate) use question::{Question, Terms};
-pub(crate) use rules::{balanced, disruption, terms};
+pub(crate) use rules::{balanced, disruption, replaced_lately, terms};
 
 use super::budgets::Allowance;
 use super::eligibility::{Candidate, Eligibility};
@@ -58,12 +59,16 @@ pub(crate) fn consolidation<'a>(
     }
     candidates.retain(|_, candidate| allowed.get(candidate.pool.name.as_str()) != Some(&0));
     let known = candidates.iter().map(|(name, candidate)| (*name, terms(turn.view, candidate)));
+    let known = known.collect::<BTreeMap<_, _>>();
+    let resting = |group: &Group| {
+        group.nodes.iter().any(|name| known.get(&**name).is_some_and(|own| !own.replaceable))
+    };
     let proposed = proposals.iter().map(|own| own.nodes.iter().map(|node| &*node.name).collect());
     let question = Question {
         view: turn.view,
         leaving: turn.leaving,
         base: turn.base,
-        candidates: known.collect(),
+        candidates: known.clone(),
         targets: targets(turn, eligibility),
         allowed,
         proposed: proposed.collect(),
@@ -72,9 +77,18 @@ pub(crate) fn consolidation<'a>(
     };
     let groups = question.answer();
     let mut intentions = Vec::new();
-    for group in groups.into_iter().filter(|group| balanced(turn.view, group)) {
+    let mut binding = binding::Binding::new(turn);
+    let right = |group: &Group| {
+        let allowed = group.launches.is_empty() || !resting(group);
+        allowed && balanced(turn.view, group) && binding.holds(group)
+    };
+    for group in groups.into_iter().filter(right) {
         let nodes = group.nodes.iter().filter_map(|name| candidates.get(&**name).copied());
-        intentions.extend(intention(group.clone(), nodes.collect(), allowance));
+        let mut found = intention(group.clone(), nodes.collect(), allowance);
+        // A node that rests may be emptied, but nothing may be bought for its pods in the end either.
+        let own = found.iter_mut().filter(|_| resting(&group));
+        own.for_each(|own| own.ceiling = Some(MicroUsdPerHour::ZERO));
+        intentions.extend(found);
     }
     intentions
 }
@@ -105,7 +119,7 @@ fn intention<'a>(
         reason: REASON,
         nodes,
         ceiling: Some(MicroUsdPerHour(ceiling)),
-        expected: Expected { moves, saves: group.saves },
+        expected: Expected { moves, buys: !group.launches.is_empty(), saves: group.saves },
     })
 }
 

@@ -27,6 +27,16 @@ pub(super) struct Replaced<'a> {
     pub(super) types: BTreeSet<&'a str>,
 }
 
+/// What is bought runs beside what it replaces for about so many seconds: it starts, pods move, the old nodes end.
+const OVERLAP_S: i64 = 120;
+/// That must be earned back within so many seconds: in a cluster that changes, a saving does not last for ever.
+const EARNED_BACK_S: i64 = 3_600;
+
+/// What must be saved an hour beside the toll of the moves if nodes of that price are bought.
+pub(super) fn overlap(bought: i64) -> i64 {
+    bought * OVERLAP_S / EARNED_BACK_S
+}
+
 /// Whether the nodes may replace what is replaced.
 pub(super) fn is_right(
     market: &Market<'_, '_>,

@@ -293,7 +293,8 @@ impl<'a> Search<'a, '_> {
         }
         let price =
             |node: &Bought<'_>| market.candidates.list[node.candidate].offering.price.0 as i64;
-        let gain = before - purchase.nodes.iter().map(price).sum::<i64>();
+        let bought = purchase.nodes.iter().map(price).sum::<i64>();
+        let gain = before - bought;
         let all_spot = hosts.iter().all(|host| self.spot[*host]);
         let replaced = price::Replaced {
             nodes: hosts.len(),
@@ -302,7 +303,8 @@ impl<'a> Search<'a, '_> {
             types: hosts.iter().map(|host| self.types[*host]).collect(),
         };
         let market = self.market.open(&self.fleet, steps);
-        let right = gain > 0 && price::is_right(&market, &purchase.nodes, &limits, &replaced);
+        let right = gain > price::overlap(bought)
+            && price::is_right(&market, &purchase.nodes, &limits, &replaced);
         right.then_some((gain, purchase.nodes, limits))
     }
 }
