@@ -43,6 +43,12 @@ pub trait Decider {
         Cadence::JOINER
     }
 
+    /// Whether its plans say each step of taking a node away (marks, cordon, evictions, termination), as Joiner's do. If not,
+    /// the world does them as upstream's termination controller does: at once, and without pause.
+    fn takes_steps(&self) -> bool {
+        false
+    }
+
     /// What an independent check finds wrong with the plan.
     fn violations(&self, _snapshot: &Snapshot, _plan: &Plan) -> Vec<String> {
         Vec::new()
@@ -64,6 +70,10 @@ pub struct Joiner {
 impl Decider for Joiner {
     fn decide(&mut self, snapshot: &Snapshot) -> Plan {
         planner::plan(snapshot, &self.options)
+    }
+
+    fn takes_steps(&self) -> bool {
+        true
     }
 
     fn violations(&self, snapshot: &Snapshot, plan: &Plan) -> Vec<String> {

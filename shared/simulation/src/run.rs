@@ -1,6 +1,6 @@
 //! A whole run: Joiner, both baselines and the bound on the same trace with the same seed, on two threads.
 
-use crate::baseline::{NodeGroup, Upstream};
+use crate::baseline::{NodeGroup, UpstreamConsolidation};
 use crate::bound::Bound;
 use crate::decider::Joiner;
 use crate::scenario::Scenario;
@@ -107,7 +107,7 @@ fn one(
         |decider: Box<dyn Decider>| World::new(scenario, decider, Box::new(NoFaults)).run(progress);
     match part {
         Part::Joiner => Outcome::Measured(measure(Box::new(joiner))),
-        Part::Upstream => Outcome::Measured(measure(Box::new(Upstream))),
+        Part::Upstream => Outcome::Measured(measure(Box::new(UpstreamConsolidation::default()))),
         Part::NodeGroup => Outcome::Measured(measure(Box::new(group.clone()))),
         Part::Bound => Outcome::Bound(bound_over_time(scenario, bound, progress)),
     }
@@ -152,26 +152,20 @@ fn bound_over_time(
 
 /// A cluster without nodes in which the live pods wait.
 pub(crate) fn live(scenario: &Scenario, times: &[SimTime], at_s: i64) -> Snapshot {
-    let now = SimTime::from_s(at_s);
     let mut snapshot = scenario.snapshot();
-    snapshot.now = now.timestamp();
+    snapshot.now = SimTime::from_s(at_s).timestamp();
     for (request, arrived) in scenario.workload.requests.iter().zip(times) {
-        let ends =
-            request.duration_s.map(|duration_s| arrived.plus_ms(duration_s.saturating_mul(1000)));
-        if *arrived > now || ends.is_some_and(|ends| ends <= now) {
-            continue;
-        }
-        let halved = request.scale_in.filter(|_| at_s * 2 >= scenario.length_s);
-        for index in 0..halved.unwrap_or(request.count) {
-            snapshot.pods.push(waiting(request, index));
+        for index in 0..request.live(*arrived, at_s, scenario.length_s) {
+            snapshot.pods.push(waiting(request, &format!("{}-{index}", request.name)));
         }
     }
     snapshot
 }
 
-fn waiting(request: &crate::workload::Request, index: u32) -> Pod {
+/// A pod of the request that waits.
+pub(crate) fn waiting(request: &crate::workload::Request, name: &str) -> Pod {
     Pod {
-        id: PodId::new("default", &format!("{}-{index}", request.name)),
+        id: PodId::new("default", name),
         uid: String::new(),
         created_at: None,
         labels: request.labels.clone(),

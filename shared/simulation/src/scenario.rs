@@ -2,7 +2,8 @@
 
 use crate::workload::Workload;
 use catalog::{Catalog, Request, Settings};
-use model::pool::{ApiVersion, ConsolidationPolicy, Disruption, ImageFamily, Kubelet};
+use model::disruption::Window;
+use model::pool::{ApiVersion, Budget, ConsolidationPolicy, Disruption, ImageFamily, Kubelet};
 use model::resources::{CPU, MEMORY, PODS};
 use model::snapshot::DaemonSet;
 use model::{
@@ -15,8 +16,10 @@ use std::sync::Arc;
 const TYPES: &str = "default";
 /// In how many zones the cluster has subnets.
 const ZONES: usize = 3;
-/// How long a node must have been empty before it goes: `consolidateAfter: 1m` of Karpenter's getting-started page.
-const EMPTY_FOR: Duration = Duration(60);
+/// How long a node must have been empty or unchanged before it goes: `consolidateAfter: 1m` of Karpenter's getting-started page.
+const QUIET_FOR: Duration = Duration(60);
+/// How many of the pool's nodes may go at once: Karpenter's default.
+const BUDGET: &str = "10%";
 
 /// Everything that a run depends on beside the decider.
 #[derive(Clone, Debug)]
@@ -145,9 +148,9 @@ fn default_pool() -> NodePool {
         Requirement::new(&generation, Operator::Gt, ["2"]),
     ];
     let disruption = Disruption {
-        policy: ConsolidationPolicy::WhenEmpty,
-        consolidate_after: Some(EMPTY_FOR),
-        budgets: Vec::new(),
+        policy: ConsolidationPolicy::WhenEmptyOrUnderutilized,
+        consolidate_after: Some(QUIET_FOR),
+        budgets: vec![budget(BUDGET)],
         ..Disruption::default()
     };
     let requirements = Requirements::from_list(&requirements);
@@ -155,6 +158,17 @@ fn default_pool() -> NodePool {
         requirements,
         disruption,
         ..NodePool::new("default", ApiVersion::V1, "default", TYPES)
+    }
+}
+
+/// A budget that holds at all times, for all reasons: a count or a percentage of nodes.
+pub fn budget(nodes: &str) -> Budget {
+    Budget {
+        nodes: nodes.to_owned(),
+        reasons: Vec::new(),
+        schedule: None,
+        duration: None,
+        window: Window::Always,
     }
 }
 

@@ -114,6 +114,12 @@ pub struct Strategy {
     pub new_node_p50_ms: i64,
     /// Pods bound at once, without waiting.
     pub bound_at_once: usize,
+    /// Pods evicted to take their nodes away.
+    pub pods_moved: u64,
+    /// Nodes taken away because their pods are cheaper elsewhere.
+    pub nodes_consolidated: u64,
+    /// What those cost a month less what was bought in their place, for each pod that was moved.
+    pub month_saved_per_move_micro_usd: Option<u64>,
     /// Turns taken.
     pub turns: u64,
     /// Rule violations that the independent check found in its plans.
@@ -125,6 +131,11 @@ pub struct Strategy {
     pub samples: Vec<Sample>,
     #[serde(skip)]
     node_ms: u128,
+}
+
+fn saved_per_move(measured: &Measured) -> Option<u64> {
+    let saved = measured.saved.max(0) as u64 * MONTH_HOURS;
+    saved.checked_div(measured.pods_moved)
 }
 
 impl Part {
@@ -162,6 +173,9 @@ impl Strategy {
             pending_max_ms: quantile(waits, 100),
             new_node_p50_ms: quantile(waited, 50),
             bound_at_once: waits.len() - waited.len(),
+            pods_moved: measured.pods_moved,
+            nodes_consolidated: measured.nodes_consolidated,
+            month_saved_per_move_micro_usd: saved_per_move(&measured),
             turns: measured.turns,
             violations: measured.violations,
             violation_texts: measured.violation_texts,

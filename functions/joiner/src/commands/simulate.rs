@@ -19,7 +19,7 @@ use std::process::ExitCode;
 /// Run a simulated cluster through a real workload trace.
 ///
 /// A simulated EKS cluster, with the real EC2 catalog and prices, is fed the trace three times: with Joiner, with a
-/// packer like upstream's, and with a fixed node group. Prints what each costs beside the lower bound, and writes a
+/// packer and consolidation like upstream's, and with a fixed node group. Prints what each costs beside the lower bound, and writes a
 /// report with charts.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

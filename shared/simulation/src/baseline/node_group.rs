@@ -1,26 +1,38 @@
 //! A decider that does as Cluster Autoscaler does with one Auto Scaling group of one instance type over all zones.
 //!
 //! Scans every 10 s; estimates with first-fit-decreasing on the group's type; the group balances its zones; a node
-//! goes after 10 minutes without work (`scan-interval`, `scale-down-unneeded-time`, their defaults).
+//! goes after 10 minutes without work, or with less than half of its CPU and memory asked for, if its pods fit onto others; of the
+//! latter one at a time (`scan-interval`, `scale-down-unneeded-time`, `scale-down-utilization-threshold`,
+//! `max-drain-parallelism`, their defaults). Left out, which helps it: the pause of 10 minutes after each new node.
 
 use super::packer::Policy;
 use super::upstream::{empty_for, launches};
 use super::view::{View, pending, pool};
+use super::what_if::{Answer, WhatIf};
 use crate::{Cadence, Decider};
 use model::resources::{CPU, MEMORY};
-use model::{Duration, InstanceType, MicroUsdPerHour, Plan, Pod, Resources, Snapshot, labels};
+use model::{
+    DisruptionReason, Duration, InstanceType, MicroUsdPerHour, Node, Plan, Pod, Removal, Resources,
+    Snapshot, Timestamp, labels,
+};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// `scan-interval`.
 const SCAN_MS: i64 = 10_000;
 /// `scale-down-unneeded-time`.
 const UNNEEDED: Duration = Duration(600);
 
+/// `scale-down-utilization-threshold`, in hundredths.
+const THRESHOLD: i64 = 50;
+
 /// The decider.
 #[derive(Clone, Debug)]
 pub struct NodeGroup {
     instance_type: String,
+    /// Since when nodes have been used too little.
+    under: BTreeMap<Arc<str>, Timestamp>,
 }
 
 impl NodeGroup {
@@ -40,7 +52,10 @@ impl NodeGroup {
                 loads.iter().filter(|(_, twice)| !twice.fits(&known.allocatable)).count();
             (refused, !is_general(known), wasteful, lowest_price(known), known.name.clone())
         };
-        types.iter().min_by_key(rank).map(|known| Self { instance_type: known.name.clone() })
+        types
+            .iter()
+            .min_by_key(rank)
+            .map(|known| Self { instance_type: known.name.clone(), under: BTreeMap::new() })
     }
 
     /// The group's instance type.
@@ -76,6 +91,7 @@ fn is_general(known: &InstanceType) -> bool {
 impl Decider for NodeGroup {
     fn decide(&mut self, snapshot: &Snapshot) -> Plan {
         let mut plan = Plan { removals: empty_for(snapshot, UNNEEDED), ..Plan::default() };
+        plan.removals.extend(self.underused(snapshot));
         let mut pods = pending(snapshot);
         let Some(pool) = pool(snapshot).filter(|_| !pods.is_empty()) else { return plan };
         let types = snapshot.instance_types.get(&pool.instance_types);
@@ -92,6 +108,46 @@ impl Decider for NodeGroup {
 
     fn cadence(&self) -> Cadence {
         Cadence::Every(SCAN_MS)
+    }
+}
+
+impl NodeGroup {
+    /// A node that has been used too little for long enough and whose pods fit onto others; none while one is being drained.
+    fn underused(&mut self, snapshot: &Snapshot) -> Option<Removal> {
+        let mut asked: BTreeMap<&str, Resources> = BTreeMap::new();
+        for pod in snapshot.pods.iter().filter(|pod| !pod.is_terminal()) {
+            if let Some(node) = pod.node_name.as_deref() {
+                asked.entry(node).or_default().add(&pod.spec.requests);
+            }
+        }
+        let under = |node: &&Node| {
+            let of = |name| {
+                let used = asked.get(&*node.name).map_or(0, |used| used.get(name));
+                used * 100 < node.allocatable.get(name) * THRESHOLD
+            };
+            node.initialized() && !node.deleting && of(CPU) && of(MEMORY)
+        };
+        let nodes: Vec<&Node> = snapshot.nodes.iter().filter(under).collect();
+        let now = snapshot.now;
+        let before = std::mem::take(&mut self.under);
+        let since = |node: &&Node| (node.name.clone(), *before.get(&node.name).unwrap_or(&now));
+        self.under = nodes.iter().map(since).collect();
+        if snapshot.nodes.iter().any(|node| node.deleting) {
+            return None;
+        }
+        let long = |node: &&Node| {
+            let empty = snapshot.empty_since.contains_key(&*node.name);
+            !empty && now.since(self.under[&node.name]) >= UNNEEDED
+        };
+        let mut due: Vec<&Node> = nodes.into_iter().filter(long).collect();
+        due.sort_by(|a, b| a.name.cmp(&b.name));
+        if due.is_empty() {
+            return None;
+        }
+        let what_if = WhatIf::new(snapshot, &due, Vec::new(), &BTreeSet::new(), Policy::NodeGroup);
+        let goes = due.iter().find(|node| matches!(what_if.without(&[node]), Answer::Fits))?;
+        let (node, reason) = (goes.name.clone(), DisruptionReason::Underutilized);
+        Some(Removal { node, reason, saves: goes.price })
     }
 }
 

@@ -142,8 +142,16 @@ struct Pass<'a> {
 
 /// Packs the pods in their order.
 pub fn pack(packing: &Packing, policy: Policy) -> Packed {
+    pack_without(packing, &packing.pods, &[], policy)
+}
+
+/// Packs pods of these classes, in their order, with the existing nodes of these numbers taken away.
+pub fn pack_without(packing: &Packing, pods: &[usize], gone: &[usize], policy: Policy) -> Packed {
     let mut pass = Pass::new(packing, policy);
-    let targets = packing.pods.iter().map(|class| pass.place(*class)).collect();
+    for index in gone {
+        pass.take_away(*index);
+    }
+    let targets = pods.iter().map(|class| pass.place(*class)).collect();
     Packed { targets, claims: pass.claims }
 }
 
@@ -167,6 +175,16 @@ impl<'a> Pass<'a> {
             zone_counts,
             zone_nodes,
             exhausted: vec![0; packing.classes.len()],
+        }
+    }
+
+    fn take_away(&mut self, index: usize) {
+        let Some(node) = self.existing.get_mut(index) else { return };
+        let node = std::mem::take(node);
+        let Some(zone) = node.zone else { return };
+        self.zone_nodes[zone] -= 1;
+        for (class, count) in node.counts.iter().enumerate() {
+            self.zone_counts[class][zone] -= count;
         }
     }
 

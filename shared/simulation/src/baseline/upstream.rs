@@ -1,7 +1,6 @@
 //! A decider that does as Karpenter does: first-fit into claims that keep every type open, priced last.
 //!
-//! Consolidation is left out, as it is for Joiner here: only nodes without work go, after the pool's
-//! `consolidateAfter`.
+//! Of the nodes only those without work go, after the pool's `consolidateAfter`; consolidation is around it.
 
 use super::packer::{Claim, Policy, Target, pack};
 use super::view::{View, pending, pool};
@@ -33,7 +32,7 @@ impl Decider for Upstream {
 }
 
 /// CPU descending, memory descending, then who came first.
-fn rank(pod: &Pod) -> impl Ord + '_ {
+pub(super) fn rank(pod: &Pod) -> impl Ord + '_ {
     let requests = &pod.spec.requests;
     (Reverse(requests.get(CPU)), Reverse(requests.get(MEMORY)), pod.created_at, &pod.id)
 }
@@ -57,7 +56,7 @@ pub(super) fn launches(view: &View<'_>, policy: Policy, pool: &str) -> Vec<Launc
     launches
 }
 
-fn launch(view: &View<'_>, pool: &str, index: usize, claim: &Claim) -> Option<Launch> {
+pub(super) fn launch(view: &View<'_>, pool: &str, index: usize, claim: &Claim) -> Option<Launch> {
     let offers = claim.offers(&view.packing);
     let mut offers =
         offers.into_iter().take(ALTERNATIVES + 1).map(|(price, of_type, zone)| Alternative {

@@ -15,6 +15,8 @@ pub(super) struct View<'a> {
     pub(super) zones: Vec<String>,
     /// The pods, in the order of `packing.pods`.
     pub(super) pods: Vec<&'a Pod>,
+    /// The names of `packing.existing`, nodes or claims.
+    pub(super) hosts: Vec<&'a str>,
 }
 
 /// The pool that is bought for: the one of the highest weight. The baselines know only one.
@@ -81,7 +83,8 @@ impl<'a> View<'a> {
             existing,
             pods: class_of,
         };
-        Self { packing, types, zones, pods }
+        let hosts = hosts.iter().map(|host| host.name).collect();
+        Self { packing, types, zones, pods, hosts }
     }
 }
 

@@ -149,7 +149,7 @@ fn table(summary: &Summary) -> String {
     let gap = |strategy: &Strategy| {
         strategy.gap_basis_points.map_or("-".to_owned(), |gap| percent(gap as i64))
     };
-    let rows: [Row<'_>; 16] = [
+    let rows: [Row<'_>; 19] = [
         ("Total cost of the run", &|s| dollars(s.total_micro_usd)),
         ("Cost per hour, average", &|s| dollars(s.average.0)),
         ("Cost per hour, peak", &|s| dollars(s.peak.0)),
@@ -165,6 +165,13 @@ fn table(summary: &Summary) -> String {
         ("Pending time, longest", &|s| wait(s.pending_max_ms)),
         ("Pending time of pods that had to wait, p50", &|s| wait(s.new_node_p50_ms)),
         ("Pods still pending at the end", &|s| group(&s.never_bound.to_string())),
+        ("Nodes taken away because others are cheaper", &|s| {
+            group(&s.nodes_consolidated.to_string())
+        }),
+        ("Pods moved for that", &|s| group(&s.pods_moved.to_string())),
+        ("Saved by each move, a month", &|s| {
+            s.month_saved_per_move_micro_usd.map_or("-".to_owned(), dollars)
+        }),
         ("Rule violations found by the check", &|s| {
             if s.part == Part::Joiner { s.violations.to_string() } else { "not checked".to_owned() }
         }),

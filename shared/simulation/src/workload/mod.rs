@@ -6,6 +6,7 @@ mod read;
 pub use embedded::{EMBEDDED, embedded};
 pub use read::{TraceError, read};
 
+use crate::SimTime;
 use model::pod::{InclusionPolicy, PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 use model::selector::LabelSelector;
 use model::{Labels, PodSpec, Resources, labels};
@@ -38,19 +39,48 @@ pub struct Request {
     pub duration_s: Option<i64>,
     /// Replicas from half-time of the run on, for a Deployment that shrinks.
     pub scale_in: Option<u32>,
+    /// What happens to a Deployment later, with the seconds from the start, in their order.
+    pub changes: Vec<(i64, Change)>,
     /// The labels of each.
     pub labels: Arc<Labels>,
     /// What each needs.
     pub spec: Arc<PodSpec>,
 }
 
+/// What happens to a Deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It gets so many replicas.
+    Scale(u32),
+    /// It gets a new template: all its pods are replaced, some at a time.
+    Rollout,
+}
+
 /// The constraints between the pods of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Constraints {
-    zone_spread: bool,
-    host_spread: bool,
-    anti_affinity_host: bool,
-    priority: i32,
+pub(crate) struct Constraints {
+    pub(crate) zone_spread: bool,
+    pub(crate) host_spread: bool,
+    pub(crate) anti_affinity_host: bool,
+    pub(crate) priority: i32,
+}
+
+impl Request {
+    /// How many of its pods there would be at `at_s` of a run of `length_s` seconds, if each were bound at `arrived`.
+    pub fn live(&self, arrived: SimTime, at_s: i64, length_s: i64) -> u32 {
+        let now = SimTime::from_s(at_s);
+        let ends = self.duration_s.map(|length_s| arrived.plus_ms(length_s.saturating_mul(1000)));
+        if arrived > now || ends.is_some_and(|ends| ends <= now) {
+            return 0;
+        }
+        let halved = self.scale_in.filter(|_| at_s * 2 >= length_s);
+        let past = self.changes.iter().filter(|(change_s, _)| *change_s <= at_s);
+        let scaled = past.filter_map(|(_, change)| match change {
+            Change::Scale(replicas) => Some(*replicas),
+            Change::Rollout => None,
+        });
+        halved.or(scaled.last()).unwrap_or(self.count)
+    }
 }
 
 impl Workload {
@@ -67,7 +97,8 @@ impl Workload {
     }
 }
 
-fn spec(requests: Resources, app: &Labels, constraints: Constraints) -> PodSpec {
+/// What a pod of these labels needs under these constraints, which count pods of the same labels.
+pub(crate) fn spec(requests: Resources, app: &Labels, constraints: Constraints) -> PodSpec {
     let selector = LabelSelector::from_labels(app);
     let spread = |key: &str| TopologySpread {
         max_skew: 1,

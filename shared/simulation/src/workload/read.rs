@@ -135,6 +135,7 @@ impl Line<'_> {
             arrival_s: self.number("arrival_s")?,
             duration_s,
             scale_in: self.extra("scale_in").and_then(|value| value.parse().ok()),
+            changes: Vec::new(),
             labels: Arc::new(labels),
             spec: Arc::new(spec),
         })

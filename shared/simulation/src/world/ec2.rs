@@ -1,9 +1,12 @@
 //! EC2 and its calls: launching, and terminating.
 
 use super::event::Event;
+use super::taking::for_cost;
 use super::{LaunchOutcome, NodePhase, NodeRecord, World};
-use crate::kube_scheduler::{NodeId, PodKey};
-use model::{Alternative, InstanceType, Labels, Launch, NodeClaim, labels};
+use crate::kube_scheduler::NodeId;
+use model::{
+    Alternative, InstanceType, Labels, Launch, LaunchRequest, NodeClaim, PodId, Resources, labels,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,8 +16,6 @@ const FLEET_MS: (i64, i64) = (1_000, 2_000);
 const REGISTER_MS: (i64, i64) = (26_000, 30_000);
 /// The node is ready after this, in milliseconds from the request (typically 30 to 40 s).
 const READY_MS: (i64, i64) = (31_000, 40_000);
-/// An instance has shut down and its objects are gone after this, in milliseconds.
-const SHUTDOWN_MS: i64 = 5_000;
 
 impl World<'_> {
     /// Asks EC2 for a node: the planned offering, else the first alternative that can be had.
@@ -35,8 +36,27 @@ impl World<'_> {
         let claim_name: Arc<str> = format!("{}-{:05}", launch.node_pool, id.0).into();
         let known = &self.scenario.instance_types[instance_type];
         let labels = self.node_labels(known, &offering, &launch.labels);
+        if for_cost(launch.replaces.as_deref()) {
+            self.meter.bought_for_cost(offering.price, launch.replaces.as_deref());
+        }
+        self.names.claims.insert(claim_name.clone(), id);
+        let request = LaunchRequest {
+            batch: format!("batch-{}", id.0),
+            size: 1,
+            node_class: self.scenario.class.name.clone(),
+            capacity_type: offering.capacity_type,
+            offerings: Vec::new(),
+            labels: Labels::new(),
+            requests: self.requests(&launch.pods),
+            pods: Vec::new(),
+            replaces: launch.replaces,
+        };
         let claim = NodeClaim {
-            nominated: launch.pods.clone(),
+            nominated: launch.pods,
+            launch: Some(request),
+            node_class: self.scenario.class.name.clone(),
+            uid: format!("claim-{}", id.0),
+            finalizer: true,
             name: claim_name,
             pool: launch.node_pool,
             node_name: None,
@@ -54,9 +74,11 @@ impl World<'_> {
             ..NodeClaim::default()
         };
         self.api.create_claim(id, claim);
+        self.live.insert(id);
         let name: Arc<str> =
             format!("ip-10-{}-{}-{}.ec2.internal", id.0 >> 16, (id.0 >> 8) & 255, id.0 & 255)
                 .into();
+        self.names.nodes.insert(name.clone(), id);
         let phase = NodePhase::Launching;
         self.nodes.push(NodeRecord {
             name,
@@ -68,6 +90,16 @@ impl World<'_> {
             work: 0,
         });
         self.plan_boot(id);
+    }
+
+    /// What the pods ask for together.
+    fn requests(&self, pods: &[PodId]) -> Resources {
+        let mut all = Resources::new();
+        for pod in pods.iter().filter_map(|pod| self.names.pods.get(pod)) {
+            let class = self.pods[pod.0].class;
+            all.add(&self.cache.known(class).class.spec.requests);
+        }
+        all
     }
 
     fn plan_boot(&mut self, id: NodeId) {
@@ -119,45 +151,7 @@ impl World<'_> {
         self.meter.node_started(self.now, &record.offering.instance_type, price);
         if let Some(claim) = self.api.claim(id) {
             claim.provider_id = Some(format!("aws:///{zone}/i-{:017x}", id.0));
+            claim.progress.launched = true;
         }
-    }
-
-    /// Terminates a node that still has no work: cordons it, and tells EC2.
-    pub(super) fn terminate(&mut self, name: &str) {
-        let found = self.nodes.iter().rposition(|record| *record.name == *name);
-        let Some(index) = found else { return };
-        let id = NodeId(index);
-        let record = &mut self.nodes[index];
-        let gone = matches!(record.phase, NodePhase::Terminating | NodePhase::Gone);
-        if gone || record.work > 0 {
-            return;
-        }
-        record.phase = NodePhase::Terminating;
-        if std::mem::replace(&mut record.billed, false) {
-            self.meter.node_stopped(
-                self.now,
-                &record.offering.instance_type,
-                record.offering.price,
-            );
-        }
-        self.cache.remove_node(id);
-        if let Some(node) = self.api.node(id) {
-            (node.unschedulable, node.deleting) = (true, true);
-        }
-        if let Some(claim) = self.api.claim(id) {
-            claim.deleting = true;
-        }
-        self.after_ms(SHUTDOWN_MS, Event::NodeGone(id));
-    }
-
-    /// The instance and its objects are gone, and with them the pods on it.
-    pub(super) fn forget_node(&mut self, id: NodeId) {
-        self.nodes[id.0].phase = NodePhase::Gone;
-        let pods: Vec<PodKey> = self.nodes[id.0].pods.iter().copied().collect();
-        for pod in pods {
-            self.delete_pod(pod);
-        }
-        self.api.delete_node(id);
-        self.api.delete_claim(id);
     }
 }

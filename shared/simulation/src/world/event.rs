@@ -12,6 +12,10 @@ pub(crate) enum Event {
     Arrival(usize),
     /// A pod has done its work.
     PodEnds(PodKey),
+    /// A pod that is being deleted has ended.
+    PodStops(PodKey),
+    /// A Deployment of the trace changes: request and change, by number.
+    Change(usize, usize),
     /// Deployments that shrink at half-time do so.
     ScaleIn,
     /// The kube-scheduler tries what it can.

@@ -21,6 +21,7 @@ impl World<'_> {
         let estimated = record.offering.estimated;
         let Some(claim) = self.api.claim(id) else { return };
         claim.node_name = Some(name.clone());
+        claim.progress.registered = true;
         let mut node_labels = claim.labels.clone();
         node_labels.insert(labels::HOSTNAME.to_owned(), name.to_string());
         node_labels.insert(labels::REGISTERED.to_owned(), "true".to_owned());
@@ -46,6 +47,8 @@ impl World<'_> {
             do_not_disrupt: false,
             price: Some(price),
             price_estimated: estimated,
+            uid: format!("node-{}", id.0),
+            finalizer: true,
             ..Node::default()
         };
         self.api.create_node(id, node);
@@ -73,9 +76,12 @@ impl World<'_> {
             class: self.cache.class(&class),
             created_at: self.now,
             duration_ms: None,
+            ends_at: None,
+            request: None,
             replica_set: None,
             daemon: true,
             node: None,
+            ending: false,
         };
         let owner = Owner { kind: "DaemonSet".to_owned(), name: daemon_set.name.clone() };
         let pod = self.add_pod(record, &class, &format!("{}-{}", daemon_set.name, id.0), owner);
@@ -96,8 +102,10 @@ impl World<'_> {
             node.taints.clone_from(&taints);
             node.labels.insert(labels::INITIALIZED.to_owned(), "true".to_owned());
         }
-        let now = self.now.timestamp();
-        self.api.set_empty_since(&name, Some(now));
+        if let Some(claim) = self.api.claim(id) {
+            claim.progress.initialized = true;
+        }
+        self.mark_empty(&name);
         self.cache.set_taints(id, taints);
         self.retry_parked();
     }

@@ -2,7 +2,7 @@
 
 use crate::SimTime;
 use model::MicroUsdPerHour;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The state at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,23 @@ pub struct Measured {
     pub cost_microusd: u64,
     /// The highest cost at one moment.
     pub peak_cost: MicroUsdPerHour,
+    /// Pods evicted to take their nodes away.
+    pub pods_moved: u64,
+    /// Nodes taken away because their pods are cheaper elsewhere.
+    pub nodes_consolidated: u64,
+    /// What those cost, less what was bought in their place, in micro-dollars per hour.
+    pub saved: i64,
+    /// Of those nodes, the ones that had been bought to save money less than an hour before and had kept their pods, and that were
+    /// replaced again.
+    pub flaps: u64,
+    /// As `flaps`, but only emptied onto nodes that were there.
+    pub emptied_again: u64,
+    /// Plans that took nodes away for cost.
+    pub consolidations: u64,
+    /// When the last of them did, in seconds since the start.
+    pub last_consolidation_s: i64,
+    /// Plans after which more nodes were on their way out than the pool's budget allows.
+    pub over_budget: u64,
     /// Turns taken.
     pub turns: u64,
     /// Violations that the check found.
@@ -60,9 +77,46 @@ pub(super) struct Meter {
     /// Micro-dollars per hour times milliseconds.
     cost_ms: u128,
     most_pending: usize,
+    /// The disruptions that something was bought for to save money.
+    bought_for: BTreeSet<String>,
 }
 
 impl Meter {
+    /// A pod is evicted; the one that follows it is not one more.
+    pub(super) fn pod_moved(&mut self) {
+        self.measured.pods_moved += 1;
+        self.measured.pods = self.measured.pods.saturating_sub(1);
+    }
+
+    /// A node goes for cost; `again` says that one bought for cost goes too soon, and whether it is replaced.
+    pub(super) fn node_consolidated(&mut self, price: MicroUsdPerHour, again: Option<bool>) {
+        self.measured.nodes_consolidated += 1;
+        self.measured.saved += price.0 as i64;
+        self.measured.flaps += u64::from(again == Some(true));
+        self.measured.emptied_again += u64::from(again == Some(false));
+    }
+
+    /// A node is bought in place of others, to save money.
+    pub(super) fn bought_for_cost(&mut self, price: MicroUsdPerHour, replaces: Option<&str>) {
+        self.measured.saved -= price.0 as i64;
+        self.bought_for.extend(replaces.map(ToOwned::to_owned));
+    }
+
+    /// A plan took nodes away for cost.
+    pub(super) fn consolidated(&mut self, now: SimTime) {
+        self.measured.consolidations += 1;
+        self.measured.last_consolidation_s = now.0 / 1000;
+    }
+
+    pub(super) fn over_budget(&mut self) {
+        self.measured.over_budget += 1;
+    }
+
+    /// Whether something was bought for the disruption.
+    pub(super) fn was_bought_for(&self, id: &str) -> bool {
+        self.bought_for.contains(id)
+    }
+
     pub(super) fn pod_created(&mut self) {
         self.measured.pods += 1;
     }

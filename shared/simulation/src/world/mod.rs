@@ -7,6 +7,8 @@ mod faults;
 mod kubelet;
 mod meter;
 mod scheduling;
+mod steps;
+mod taking;
 mod turn;
 mod workloads;
 
@@ -21,7 +23,8 @@ use crate::{Decider, Random, SimTime};
 use api_server::ApiServer;
 use event::{Event, EventQueue};
 use meter::Meter;
-use std::collections::BTreeSet;
+use model::PodId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use turn::Turns;
 
@@ -33,9 +36,15 @@ struct PodRecord {
     class: ClassId,
     created_at: SimTime,
     duration_ms: Option<i64>,
+    /// When its work is done, whatever becomes of the pod: one that is moved is followed by another with the rest of its time.
+    ends_at: Option<SimTime>,
+    /// The request of the trace that it belongs to; none for daemons.
+    request: Option<usize>,
     replica_set: Option<usize>,
     daemon: bool,
     node: Option<NodeId>,
+    /// Whether it is being deleted.
+    ending: bool,
 }
 
 /// Where a node is in its life.
@@ -44,6 +53,8 @@ enum NodePhase {
     Launching,
     Registered,
     Ready,
+    /// Its claim is deleted; it goes when its pods have gone.
+    Draining,
     Terminating,
     Gone,
 }
@@ -61,6 +72,14 @@ struct NodeRecord {
     work: u32,
 }
 
+/// Keys by name.
+#[derive(Default)]
+struct Names {
+    pods: BTreeMap<PodId, PodKey>,
+    nodes: BTreeMap<Arc<str>, NodeId>,
+    claims: BTreeMap<Arc<str>, NodeId>,
+}
+
 /// The world.
 pub struct World<'a> {
     scenario: &'a Scenario,
@@ -76,6 +95,9 @@ pub struct World<'a> {
     next_backoff: Option<SimTime>,
     pods: Vec<PodRecord>,
     nodes: Vec<NodeRecord>,
+    /// The nodes whose claims are there.
+    live: BTreeSet<NodeId>,
+    names: Names,
     replica_sets: Vec<workloads::ReplicaSet>,
     turns: Turns,
     meter: Meter,
@@ -102,6 +124,8 @@ impl<'a> World<'a> {
             next_backoff: None,
             pods: Vec::new(),
             nodes: Vec::new(),
+            live: BTreeSet::new(),
+            names: Names::default(),
             replica_sets: Vec::new(),
             turns: Turns::default(),
             meter: Meter::default(),
@@ -139,12 +163,14 @@ impl<'a> World<'a> {
         match event {
             Event::Arrival(request) => self.arrive(request),
             Event::PodEnds(pod) => self.end_pod(pod),
+            Event::PodStops(pod) => self.delete_pod(pod),
+            Event::Change(request, change) => self.change(request, change),
             Event::ScaleIn => self.scale_in(),
             Event::SchedulerRuns => self.run_scheduler(),
             Event::InstanceStarts(node) => self.start_instance(node),
             Event::NodeRegisters(node) => self.register_node(node),
             Event::NodeReady(node) => self.ready_node(node),
-            Event::NodeGone(node) => self.forget_node(node),
+            Event::NodeGone(node) => self.node_gone(node),
             Event::Knock(knock) => self.answer(knock),
             Event::PlanExecutes(plan) => self.execute(*plan),
             Event::Sample => self.sample(),

@@ -84,27 +84,45 @@ impl World<'_> {
         host.pods.insert(pod);
         host.work += u32::from(!daemon);
         let name = host.name.clone();
+        let now = self.now.timestamp();
         if let Some(object) = self.api.pod(pod) {
             object.node_name = Some(name.clone());
             object.unschedulable = false;
             object.phase = PodPhase::Running;
+            object.bound_at = Some(now);
+            object.ready = true;
         }
         if daemon {
             return;
         }
-        self.api.set_empty_since(&name, None);
+        if !self.decider.takes_steps() {
+            self.api.set_empty_since(&name, None);
+        }
         self.meter.pod_bound(self.now.since_ms(created_at));
         if let Some(duration_ms) = duration_ms {
+            self.pods[pod.0].ends_at = Some(self.now.plus_ms(duration_ms));
             self.after_ms(duration_ms, Event::PodEnds(pod));
+        }
+        self.roll_on(pod);
+    }
+
+    /// Since when a node is empty: Joiner's plans write it down themselves.
+    pub(super) fn mark_empty(&mut self, name: &str) {
+        if !self.decider.takes_steps() {
+            let now = self.now.timestamp();
+            self.api.set_empty_since(name, Some(now));
         }
     }
 
     /// Takes a pod off its node, if it has one.
     pub(super) fn unbind(&mut self, pod: PodKey) {
         let record = &mut self.pods[pod.0];
-        let (class, daemon) = (record.class, record.daemon);
+        let (class, daemon, ending) = (record.class, record.daemon, record.ending);
         let Some(node) = record.node.take() else { return self.meter.pod_dropped(daemon) };
         self.cache.release(class, node);
+        if ending {
+            self.cache.end(class, node, -1);
+        }
         let host = &mut self.nodes[node.0];
         host.pods.remove(&pod);
         if daemon {
@@ -115,8 +133,8 @@ impl World<'_> {
         let name = host.name.clone();
         self.meter.pod_left();
         if empty {
-            let now = self.now.timestamp();
-            self.api.set_empty_since(&name, Some(now));
+            self.mark_empty(&name);
+            self.stop_if_drained(node);
         }
         self.retry_parked();
     }

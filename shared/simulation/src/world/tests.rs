@@ -185,3 +185,55 @@ fn a_batch_closes_after_a_quiet_second_or_ten_seconds() {
     World::new(&scenario, Box::new(Counter(&asked)), Box::new(NoFaults)).run(&|_| {});
     assert!(asked.into_inner().iter().all(|(at_s, _)| *at_s <= 33));
 }
+
+/// A large pod leaves small ones behind on a large node; a small node would do.
+fn check_consolidation(decider: impl Decider, moves: bool) {
+    let mut scenario = scenario("big,1,6000,1024,0,600,\nsmall,2,800,512,0,,\n", 3600);
+    scenario.instance_types =
+        std::sync::Arc::new(scenario.instance_types.iter().rev().cloned().collect());
+    let measured = World::new(&scenario, Box::new(decider), Box::new(NoFaults)).run(&|_| {});
+    let moved = (measured.pods_moved, measured.nodes_consolidated);
+    assert_eq!(moved, if moves { (2, 1) } else { (0, 0) });
+    let last = measured.samples.last().unwrap();
+    assert_eq!((last.cost.0, last.running), (if moves { 100_000 } else { 410_000 }, 2));
+    assert_eq!(measured.saved, if moves { 310_000 } else { 0 });
+    let wrong = (measured.violations, measured.over_budget, measured.flaps, measured.never_bound);
+    assert_eq!((wrong, measured.pods), ((0, 0, 0, 0), 3));
+}
+
+#[test]
+fn joiner_and_the_upstream_like_baseline_move_pods_to_a_cheaper_node() {
+    check_consolidation(crate::decider::Joiner::default(), true);
+    check_consolidation(crate::baseline::UpstreamConsolidation::default(), true);
+    check_consolidation(Upstream, false);
+}
+
+#[test]
+fn a_node_group_gives_up_a_node_that_is_hardly_used() {
+    let scenario = scenario("big,3,2500,1024,0,600,\nsmall,4,700,512,5,,\n", 7200);
+    let pods = scenario.workload.distinct_requests(3600);
+    let types = &scenario.instance_types;
+    let group = NodeGroup::of_cheapest(types, &pods, &scenario.daemon_load()).unwrap();
+    let measured = World::new(&scenario, Box::new(group), Box::new(NoFaults)).run(&|_| {});
+    let last = measured.samples.last().unwrap();
+    assert_eq!((measured.nodes_started, last.cost.0, last.running), (2, 410_000, 4));
+    assert_eq!(measured.never_bound, 0);
+}
+
+#[test]
+fn a_rollout_replaces_every_pod_with_at_most_a_quarter_more_and_none_fewer() {
+    let mut scenario = scenario("web,8,200,128,0,,\n", 3600);
+    scenario.workload.requests[0].changes = vec![(1200, crate::workload::Change::Rollout)];
+    let mut seen = std::collections::BTreeSet::new();
+    watch(&scenario, |world| {
+        let now = world.now;
+        let pods = &world.api.all().pods;
+        let web: Vec<_> = pods.iter().filter(|pod| !pod.is_daemon()).collect();
+        seen.extend(web.iter().map(|pod| pod.id.to_string()));
+        if now > SimTime::from_s(300) {
+            let bound = web.iter().filter(|pod| pod.node_name.is_some()).count();
+            assert!(web.len() <= 10 && bound >= 8, "{} {bound} at {now:?}", web.len());
+        }
+    });
+    assert_eq!(seen.len(), 16);
+}

@@ -4,7 +4,7 @@ use super::event::Event;
 use super::{Delivery, Knock, TurnOutcome, World};
 use crate::decider::wake_at;
 use crate::{Cadence, SimTime};
-use model::Plan;
+use model::{DisruptionReason, Plan};
 
 /// How many violations are kept as text.
 const KEPT_VIOLATIONS: usize = 20;
@@ -70,6 +70,7 @@ impl World<'_> {
     }
 
     fn take_turn(&mut self) {
+        self.complete_snapshot();
         let snapshot = self.api.read(self.now.timestamp());
         let plan = self.decider.decide(snapshot);
         let violations = self.decider.violations(snapshot, &plan);
@@ -89,8 +90,16 @@ impl World<'_> {
             self.knock_after(at.since_ms(self.now), Knock::FollowUp);
         }
         for removal in &plan.removals {
-            self.terminate(&removal.node);
+            self.take_away(removal);
         }
+        let for_cost = |removal: &model::Removal| removal.reason == DisruptionReason::Underutilized;
+        if plan.removals.iter().any(for_cost) {
+            self.meter.consolidated(self.now);
+        }
+        for step in plan.steps {
+            self.take_step(step);
+        }
+        self.check_budget();
         for launch in plan.launches {
             self.launch(launch);
         }

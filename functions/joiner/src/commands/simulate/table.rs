@@ -2,7 +2,7 @@
 
 use simulation::summary::{Strategy, Summary};
 
-const HEADERS: [&str; 10] = [
+const HEADERS: [&str; 12] = [
     "",
     "pods",
     "waiting",
@@ -13,6 +13,8 @@ const HEADERS: [&str; 10] = [
     "run $",
     "over bound",
     "pending p50 / p99",
+    "moved",
+    "$ a month/move",
 ];
 
 /// The table and what must be said below it.
@@ -41,6 +43,8 @@ fn row(strategy: &Strategy) -> Vec<String> {
             .gap_basis_points
             .map_or("-".to_owned(), |gap| format!("{:.1}%", gap as f64 / 100.0)),
         format!("{} / {}", seconds(strategy.pending_p50_ms), seconds(strategy.pending_p99_ms)),
+        strategy.pods_moved.to_string(),
+        strategy.month_saved_per_move_micro_usd.map_or("-".to_owned(), dollars),
     ]
 }
 
@@ -58,7 +62,7 @@ fn notes(summary: &Summary) -> String {
     let mut notes = format!(
         "\nlower bound: the live pods packed anew at every moment, without waiting and without moving costs.\n\
          node group: {} at ${:.4}/h, the cheapest general type that holds the largest pod twice.\n\
-         No strategy moves running pods; only empty nodes go.\n",
+         moved: pods evicted so that their nodes could go; what that saves a month, for each of them.\n",
         summary.node_group_type,
         summary.node_group_price.usd()
     );
