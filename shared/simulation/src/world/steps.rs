@@ -28,6 +28,7 @@ impl World<'_> {
         let claim = self.api.see_claim(id).filter(|claim| claim.provider_id.is_some())?;
         let batch = claim.launch.as_ref().map(|launch| launch.batch.clone());
         Some(Instance {
+            reservation_id: None,
             id: format!("i-{:017x}", id.0),
             instance_type: record.offering.instance_type.clone(),
             zone: record.offering.zone.clone(),
