@@ -185,11 +185,7 @@ impl<'a> Disruptions<'a> {
             return;
         }
         let known = progress::begun(view, Stage::Proposed);
-        let proposals = known.iter().map(Begun::proposal).collect::<Vec<_>>();
-        let placements = &self.scheduled.plan.placements;
-        let mut eligibility = Eligibility::new(view, &self.leaving, placements);
-        let turn = Turn { view, leaving: &self.leaving, base: &self.scheduled, options };
-        let wanted = consolidation::consolidation(&turn, &mut eligibility, allowance, &proposals);
+        let wanted = self.find(view, allowance, &known, options);
         let now = view.snapshot.now;
         let (mut confirmed, mut found_again) = (Vec::new(), BTreeSet::new());
         for intention in wanted {
@@ -214,6 +210,38 @@ impl<'a> Disruptions<'a> {
         settled.withdrawn = known;
         settled.withdrawn.retain(|own| !found_again.contains(own.id));
         settled.begins.extend(kept);
+    }
+
+    /// What consolidation finds. What it proposes anew is tried as it will be when it is confirmed, or it would be proposed and
+    /// withdrawn without end.
+    fn find(
+        &mut self,
+        view: &View<'a>,
+        allowance: &mut Allowance<'a>,
+        known: &[Begun<'a>],
+        options: &Options,
+    ) -> Vec<Intention<'a>> {
+        let proposals = known.iter().map(Begun::proposal).collect::<Vec<_>>();
+        let mut refused = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let mut left = allowance.clone();
+            let placements = &self.scheduled.plan.placements;
+            let mut eligibility = Eligibility::new(view, &self.leaving, placements);
+            let turn = Turn { view, leaving: &self.leaving, base: &self.scheduled, options };
+            let known_or_refused = (&proposals[..], &refused);
+            let wanted =
+                consolidation::consolidation(&turn, &mut eligibility, &mut left, known_or_refused);
+            let new = |intention: &&Intention<'_>| !known.iter().any(|own| own.is(intention));
+            let new = wanted.iter().filter(new).cloned().collect::<Vec<_>>();
+            let trial = attempt(view, &self.leaving, &self.scheduled, &new, options);
+            if new.is_empty() || trial.refused.is_empty() {
+                *allowance = left;
+                return wanted;
+            }
+            let nodes = trial.refused.iter().flat_map(|(at, _)| &new[*at].nodes);
+            refused.extend(nodes.map(|candidate| &*candidate.node.name));
+        }
+        Vec::new()
     }
 
     /// Whether pods are being moved for cost: where they end up is for the kube-scheduler to say, so what would be found now would

@@ -33,18 +33,18 @@ const REASON: DisruptionReason = DisruptionReason::Underutilized;
 
 /// The nodes to take away because their pods fit elsewhere for less, within what the budgets leave. A proposal that is still
 /// right comes back with just its nodes; one that does not come back is called off. While proposals wait nothing new is begun, so
-/// that they are not overtaken by what happens to look better in the meantime.
+/// that they are not overtaken by what happens to look better in the meantime. Refused nodes stay.
 pub(crate) fn consolidation<'a>(
     turn: &Turn<'_, 'a>,
     eligibility: &mut Eligibility<'_, 'a>,
     allowance: &mut Allowance<'a>,
-    proposals: &[Proposal<'a>],
+    (proposals, refused): (&[Proposal<'a>], &BTreeSet<&str>),
 ) -> Vec<Intention<'a>> {
     let mut candidates: BTreeMap<&str, Candidate<'a>> = BTreeMap::new();
     let mut nodes = turn.view.snapshot.nodes.iter().collect::<Vec<_>>();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     for node in nodes {
-        if !is_used(turn.view, node) || node.price.is_none() {
+        if !is_used(turn.view, node) || node.price.is_none() || refused.contains(&*node.name) {
             continue;
         }
         if let Ok(candidate) = eligibility.of(node, REASON) {
