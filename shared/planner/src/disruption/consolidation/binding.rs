@@ -2,7 +2,8 @@
 //!
 //! It spreads: a pod goes to the node with the largest share of free CPU and memory (`NodeResourcesFit`, `LeastAllocated`). A plan that
 //! needs its pods in just the right places comes apart then: some wait, a node is bought for them, and the next turn consolidates
-//! that. So a group is only taken if its pods, the largest first, as they are evicted, also find room that way.
+//! that. So a group is only taken if its pods, the largest first, as they are evicted, also find room that way, or if it saves much more
+//! than nodes for those that do not.
 
 use super::Group;
 use crate::disruption::Turn;
@@ -12,6 +13,10 @@ use model::{Node, Pod, PodSpec, Resources};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Pods that would find no room get nodes of their own. What that costs must be earned so many times by the rest. With 5 a cluster
+/// of large pods (the simulation's takeover of `azure`) stays 30% over the bound instead of 4%.
+const EARNED: i128 = 2;
 
 /// CPU in thousandths, memory in bytes, pods.
 type Room = [i64; 3];
@@ -70,7 +75,7 @@ impl<'v, 'a> Binding<'v, 'a> {
         self.order.insert((share(self.free[at], self.all[at]), at));
     }
 
-    /// Whether all pods of the group find room; if so they have it from now on.
+    /// Whether the pods of the group find room, or are worth what they cost where not; if so they have it from now on.
     pub(super) fn holds(&mut self, group: &Group) -> bool {
         let before = (self.all.clone(), self.free.clone(), self.order.clone(), self.index.clone());
         if self.bind(group) {
@@ -109,7 +114,9 @@ impl<'v, 'a> Binding<'v, 'a> {
             };
             self.put(*at, room(&pod.spec.requests));
         }
-        free.into_iter().all(|pod| self.bind_pod(room(&pod.spec.requests)))
+        let missed = free.into_iter().map(|pod| room(&pod.spec.requests));
+        let missed = missed.filter(|size| !self.bind_pod(*size)).collect::<Vec<_>>();
+        missed.is_empty() || worth(&nodes, &missed) * EARNED < i128::from(group.gain)
     }
 
     fn buy(&mut self, name: &Arc<str>, pool: &str, instance_type: &str) {
@@ -142,6 +149,16 @@ fn has_rules(spec: &PodSpec) -> bool {
         && spec.pod_anti_affinity.is_empty()
         && spec.tolerations.is_empty();
     !free
+}
+
+/// What the pods that find no room bear of the price of these nodes, in micro-dollars an hour.
+fn worth(nodes: &[&Node], missed: &[Room]) -> i128 {
+    let mut whole = [0; 3];
+    nodes.iter().for_each(|node| add(&mut whole, room(&node.allocatable)));
+    let price = nodes.iter().filter_map(|node| node.price).map(|price| price.0).sum::<u64>();
+    let part =
+        |(own, all): (&i64, i64)| i128::from(*own) * i128::from(price) / i128::from(all.max(1));
+    missed.iter().map(|size| size.iter().zip(whole).map(part).max().unwrap_or(0)).sum()
 }
 
 fn room(resources: &Resources) -> Room {
