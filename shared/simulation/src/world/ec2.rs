@@ -20,7 +20,8 @@ const READY_MS: (i64, i64) = (31_000, 40_000);
 impl World<'_> {
     /// Asks EC2 for a node: the planned offering, else the first alternative that can be had.
     pub(super) fn launch(&mut self, launch: Launch) {
-        let offers = std::iter::once(launch.offering).chain(launch.alternatives);
+        let offers =
+            std::iter::once(launch.offering.clone()).chain(launch.alternatives.iter().cloned());
         let now = self.now;
         let mut had =
             offers.filter(|offer| self.faults.launch(now, offer) == LaunchOutcome::Launched);
@@ -40,20 +41,9 @@ impl World<'_> {
             self.meter.bought_for_cost(offering.price, launch.replaces.as_deref());
         }
         self.names.claims.insert(claim_name.clone(), id);
-        let request = LaunchRequest {
-            batch: format!("batch-{}", id.0),
-            size: 1,
-            node_class: self.scenario.class.name.clone(),
-            capacity_type: offering.capacity_type,
-            offerings: Vec::new(),
-            labels: Labels::new(),
-            requests: self.requests(&launch.pods),
-            pods: Vec::new(),
-            replaces: launch.replaces,
-        };
         let claim = NodeClaim {
+            launch: Some(self.request(id, &launch, &offering)),
             nominated: launch.pods,
-            launch: Some(request),
             node_class: self.scenario.class.name.clone(),
             uid: format!("claim-{}", id.0),
             finalizer: true,
@@ -90,6 +80,20 @@ impl World<'_> {
             work: 0,
         });
         self.plan_boot(id);
+    }
+
+    fn request(&self, id: NodeId, launch: &Launch, offering: &Alternative) -> LaunchRequest {
+        LaunchRequest {
+            batch: format!("batch-{}", id.0),
+            size: 1,
+            node_class: self.scenario.class.name.clone(),
+            capacity_type: offering.capacity_type,
+            offerings: Vec::new(),
+            labels: Labels::new(),
+            requests: self.requests(&launch.pods),
+            pods: Vec::new(),
+            replaces: launch.replaces.clone(),
+        }
     }
 
     /// What the pods ask for together.
