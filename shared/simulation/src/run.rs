@@ -107,7 +107,7 @@ fn one(
         |decider: Box<dyn Decider>| World::new(scenario, decider, Box::new(NoFaults)).run(progress);
     match part {
         Part::Joiner => Outcome::Measured(measure(Box::new(joiner))),
-        Part::Upstream => Outcome::Measured(measure(Box::new(UpstreamConsolidation::default()))),
+        Part::Upstream => Outcome::Measured(measure(Box::<UpstreamConsolidation>::default())),
         Part::NodeGroup => Outcome::Measured(measure(Box::new(group.clone()))),
         Part::Bound => Outcome::Bound(bound_over_time(scenario, bound, progress)),
     }

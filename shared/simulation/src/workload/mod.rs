@@ -75,11 +75,11 @@ impl Request {
         }
         let halved = self.scale_in.filter(|_| at_s * 2 >= length_s);
         let past = self.changes.iter().filter(|(change_s, _)| *change_s <= at_s);
-        let scaled = past.filter_map(|(_, change)| match change {
+        let mut scaled = past.filter_map(|(_, change)| match change {
             Change::Scale(replicas) => Some(*replicas),
             Change::Rollout => None,
         });
-        halved.or(scaled.last()).unwrap_or(self.count)
+        halved.or(scaled.next_back()).unwrap_or(self.count)
     }
 }
 

@@ -114,7 +114,7 @@ impl World<'_> {
 
     fn terminate_instance(&mut self, instance: &str) {
         let number = instance.strip_prefix("i-").map(|hex| usize::from_str_radix(hex, 16));
-        if let Some(Ok(number)) = number.filter(|_| self.nodes.len() > 0) {
+        if let Some(Ok(number)) = number.filter(|_| !self.nodes.is_empty()) {
             self.stop_instance(NodeId(number));
         }
     }
