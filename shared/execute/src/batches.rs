@@ -44,7 +44,7 @@ pub(crate) fn batches<'a>(launches: &'a [Launch], orders: &Orders<'a>) -> Vec<Ve
 /// Only offerings paid for like the planned one: one call buys one capacity type.
 fn key(launch: &Launch) -> Key<'_> {
     let way = launch.offering.capacity_type;
-    let all = std::iter::once(&launch.offering).chain(&launch.alternatives);
+    let all = std::iter::once(&launch.offering).chain(&*launch.alternatives);
     let mut offerings = all.filter(|offering| offering.capacity_type == way).collect::<Vec<_>>();
     // In one order: launches that the same offerings serve are one call, whichever of equal price was planned.
     offerings.sort_by_key(|offering| (offering.price, &offering.instance_type, &offering.zone));

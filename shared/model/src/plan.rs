@@ -38,8 +38,8 @@ pub struct Launch {
     pub pods: Vec<PodId>,
     /// Labels that must be put on the node beside the pool's, because its pods ask for them.
     pub labels: crate::Labels,
-    /// Other offerings that hold the same pods under the same constraints, cheapest first.
-    pub alternatives: Vec<Alternative>,
+    /// Other offerings that hold the same pods under the same constraints, cheapest first; thousands of launches may share one list.
+    pub alternatives: Arc<Vec<Alternative>>,
     /// The disruption whose nodes it replaces, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,

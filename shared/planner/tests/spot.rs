@@ -139,7 +139,7 @@ fn an_on_demand_node_becomes_spot_where_its_pool_allows() {
         let plan = world.turn();
         let bought = plan.launches.iter().map(|launch| launch.offering.capacity_type);
         assert_eq!(bought.collect::<Vec<_>>(), expected, "{ways:?}: {:#?}", world.log);
-        let others = plan.launches.iter().flat_map(|launch| &launch.alternatives);
+        let others = plan.launches.iter().flat_map(|launch| &*launch.alternatives);
         assert!(others.clone().all(|other| other.capacity_type == CapacityType::Spot));
     };
     check(&["on-demand", "spot"], &[CapacityType::Spot]);

@@ -4,6 +4,7 @@ use super::Findings;
 use super::hosts::launch_labels;
 use model::{Alternative, InstanceType, Launch, NodePool, Offering, Plan, Resources, Snapshot};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Checks every launch, the limits of every pool, and the sum of the prices.
 pub(super) fn check(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
@@ -11,7 +12,7 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
     let mut seen = BTreeSet::new();
     for launch in &plan.launches {
         let mut offerings = vec![&launch.offering];
-        offerings.extend(&launch.alternatives);
+        offerings.extend(&*launch.alternatives);
         offerings.retain(|offering| seen.insert((&launch.node_pool, &launch.labels, *offering)));
         check_launch(snapshot, launch, &offerings, findings);
     }
@@ -55,11 +56,11 @@ fn check_launch(
 /// What EC2 may choose among has as many values as the pool asks for.
 fn check_values(snapshot: &Snapshot, pool: &NodePool, launch: &Launch, findings: &mut Findings) {
     for (key, count) in &pool.min_values {
-        let all = std::iter::once(&launch.offering).chain(&launch.alternatives);
+        let all = std::iter::once(&launch.offering).chain(&*launch.alternatives);
         let value = |wanted: &Alternative| {
             let as_launched = Launch {
                 offering: wanted.clone(),
-                alternatives: Vec::new(),
+                alternatives: Arc::default(),
                 pods: Vec::new(),
                 ..launch.clone()
             };
@@ -106,7 +107,7 @@ fn check_offering(
         offering: wanted.clone(),
         pods: Vec::new(),
         labels: launch.labels.clone(),
-        alternatives: Vec::new(),
+        alternatives: Arc::default(),
         replaces: None,
     };
     let mut labels = launch_labels(snapshot, pool, &as_launched, &instance_type.labels);

@@ -10,6 +10,7 @@ use model::{
     Cost, InstanceType, Launch, MicroUsdPerHour, NodeClaim, Plan, PodId, Snapshot, labels,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Each round may free what the next one uses; after so many the rest is left to the next turn.
 const ROUNDS: usize = 4;
@@ -114,7 +115,7 @@ fn merged(found: &Scheduled, then: Scheduled) -> Scheduled {
         let mut launch = launch.clone();
         // Which other offerings would hold the pods that came is not known here.
         if !own.iter().all(|pod| launch.pods.contains(pod)) {
-            launch.alternatives.clear();
+            launch.alternatives = Arc::default();
         }
         launch.pods = own.iter().map(|pod| (*pod).clone()).collect();
         launches.push(launch);

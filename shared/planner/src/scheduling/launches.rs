@@ -6,6 +6,7 @@ use super::limits::Limits;
 use crate::packing::bitset::Bitset;
 use model::{Alternative, Launch, PodId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A launch keeps at most so many alternatives.
 const MOST_ALTERNATIVES: usize = 60;
@@ -14,13 +15,20 @@ const MOST_OF_A_TYPE: usize = 6;
 
 type Contents = Vec<((usize, Option<usize>), usize)>;
 
+/// What has been worked out for launches before: lists of candidates as alternatives, by what they are for and by what they hold.
+#[derive(Default)]
+struct Memo {
+    by_contents: BTreeMap<(usize, Contents), Arc<Vec<Alternative>>>,
+    by_candidates: BTreeMap<Vec<usize>, Arc<Vec<Alternative>>>,
+}
+
 /// The launches, by pool, type and pods, with names that count up within each pool.
 pub(crate) fn launches<'a>(
     market: &Market<'a, '_>,
     nodes: Vec<Bought<'a>>,
     limits: &Limits,
 ) -> Vec<Launch> {
-    let mut memo: BTreeMap<(usize, Contents), Vec<Alternative>> = BTreeMap::new();
+    let mut memo = Memo::default();
     let mut launches =
         nodes.into_iter().map(|node| launch(market, node, limits, &mut memo)).collect::<Vec<_>>();
     in_order(&mut launches);
@@ -57,7 +65,7 @@ fn launch(
     market: &Market<'_, '_>,
     node: Bought<'_>,
     limits: &Limits,
-    memo: &mut BTreeMap<(usize, Contents), Vec<Alternative>>,
+    memo: &mut Memo,
 ) -> Launch {
     let candidate = &market.candidates.list[node.candidate];
     let mut contents: BTreeMap<(usize, Option<usize>), usize> = BTreeMap::new();
@@ -65,9 +73,15 @@ fn launch(
         *contents.entry((*class, *zone)).or_default() += 1;
     }
     let contents = contents.into_iter().collect::<Contents>();
-    let alternatives = memo
-        .entry((node.candidate, contents))
-        .or_insert_with_key(|(_, contents)| alternatives(market, node.candidate, contents, limits));
+    let shared = &mut memo.by_candidates;
+    let find = |(chosen, contents): &(usize, Contents)| {
+        let found = alternatives(market, *chosen, contents, limits);
+        let list = |at: &usize| alternative(&market.candidates.list[*at]);
+        let shared = shared.entry(found);
+        shared.or_insert_with_key(|found| Arc::new(found.iter().map(list).collect())).clone()
+    };
+    let known = memo.by_contents.entry((node.candidate, contents));
+    let alternatives = known.or_insert_with_key(find).clone();
     let mut pods = node.pods.iter().map(|(_, _, pod)| pod.id.clone()).collect::<Vec<PodId>>();
     pods.sort();
     Launch {
@@ -76,7 +90,7 @@ fn launch(
         offering: alternative(candidate),
         pods,
         labels: (*candidate.chosen).clone(),
-        alternatives: alternatives.clone(),
+        alternatives,
         replaces: None,
     }
 }
@@ -97,7 +111,7 @@ fn alternatives(
     chosen: usize,
     contents: &Contents,
     limits: &Limits,
-) -> Vec<Alternative> {
+) -> Vec<usize> {
     let own = &market.candidates.list[chosen];
     let mut possible: Bitset = market.candidates.of_pool[own.pool].clone();
     let mut total = vec![0_i64; own.usable.len()];
@@ -116,20 +130,25 @@ fn alternatives(
     };
     let order = &market.candidates.by_price[own.pool];
     let order = diverse_first(market, chosen, asked, order, &alike);
-    let mut of_type: BTreeMap<*const model::InstanceType, usize> = BTreeMap::new();
-    let mut found = Vec::new();
+    let list = &market.candidates.list;
+    let mut found: Vec<usize> = Vec::with_capacity(MOST_ALTERNATIVES);
     for at in order.iter().copied().filter(|at| alike(*at)) {
-        let count = of_type.entry(market.candidates.list[at].instance_type).or_default();
-        *count += 1;
-        if *count <= MOST_OF_A_TYPE {
-            found.push(alternative(&market.candidates.list[at]));
+        let same = |other: &&usize| std::ptr::eq(list[**other].instance_type, list[at].instance_type);
+        if found.iter().rev().filter(same).count() < MOST_OF_A_TYPE {
+            found.push(at);
         }
         if found.len() == MOST_ALTERNATIVES {
             break;
         }
     }
-    found.sort_by(|a, b| (a.price, a).cmp(&(b.price, b)));
+    found.sort_by(|a, b| by_price(&list[*a]).cmp(&by_price(&list[*b])));
     found
+}
+
+fn by_price<'c>(candidate: &Candidate<'c>) -> impl Ord + use<'c> {
+    let offering = candidate.offering;
+    let name = candidate.instance_type.name.as_str();
+    (offering.price, name, offering.zone.as_str(), offering.capacity_type)
 }
 
 /// Limits leave room for the other offering: wherever they leave it for the chosen one or, where a pool wants several, as things are.

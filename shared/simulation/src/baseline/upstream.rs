@@ -72,7 +72,7 @@ pub(super) fn launch(view: &View<'_>, pool: &str, index: usize, claim: &Claim) -
         offering: offers.next()?,
         pods: Vec::new(),
         labels: Default::default(),
-        alternatives: offers.collect(),
+        alternatives: std::sync::Arc::new(offers.collect()),
         replaces: None,
     })
 }

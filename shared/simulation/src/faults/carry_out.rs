@@ -382,7 +382,7 @@ fn taken_back(claim: &NodeClaim, now: Timestamp) -> Option<UnavailableOffering> 
 /// The offerings of the planned capacity type, in one order.
 fn offerings(launch: &Launch) -> Vec<Alternative> {
     let way = launch.offering.capacity_type;
-    let all = std::iter::once(&launch.offering).chain(&launch.alternatives);
+    let all = std::iter::once(&launch.offering).chain(&*launch.alternatives);
     let mut all = all.filter(|offer| offer.capacity_type == way).cloned().collect::<Vec<_>>();
     all.sort_by(|a, b| {
         (a.price, &a.instance_type, &a.zone).cmp(&(b.price, &b.instance_type, &b.zone))

@@ -7,6 +7,7 @@
 use crate::scheduling::{Bought, Limits, Market, launches};
 use model::{Alternative, CapacityType, Launch, Node, labels};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A spot node that replaces one spot node is chosen among so many types (Karpenter's number), or it would be replaced by
 /// a cheaper one again and again, until only types are left that EC2 soon takes back.
@@ -78,8 +79,7 @@ pub(super) fn bound(launches: &mut [Launch], gain: i64) {
 fn keep_within(launch: &mut Launch, gain: i64, planned: u64) {
     let (own, way) = (i128::from(launch.offering.price.0), launch.offering.capacity_type);
     let most = own + i128::from(gain.max(0)) * own / i128::from(planned.max(1));
-    launch
-        .alternatives
+    Arc::make_mut(&mut launch.alternatives)
         .retain(|other| other.capacity_type == way && i128::from(other.price.0) <= most);
 }
 
