@@ -7,7 +7,7 @@ use super::hosts::Host;
 use super::rules::{Kind, Rules, Spread};
 use model::{Pod, PodId, PodSpec, Snapshot, labels};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The domains of a label.
@@ -61,9 +61,12 @@ pub(super) fn check<'a>(snapshot: &'a Snapshot, hosts: &[Host<'a>], findings: &m
     if board.rules.len() == 0 {
         return;
     }
+    let running = board.running();
+    if board.bind_all(running.clone(), board.largest_first()).is_empty() {
+        return;
+    }
     let turns =
         [board.in_turns(|kind| Turn::Counted(&kind.counted)), board.in_turns(|_| Turn::Spec)];
-    let running = board.running();
     let ranks: [fn(&Pod, &Kind) -> Rank; 5] = [
         |_, _| (Reverse(0), false),
         |pod, _| (Reverse(pod.spec.priority), false),
@@ -138,6 +141,36 @@ impl<'a, 'h> Board<'a, 'h> {
             }
         }
         tallies
+    }
+
+    /// The planned pods, those that are alike one after another: the important first, then those that others' spreads count, then the large.
+    fn largest_first(&self) -> Vec<Waiting<'a>> {
+        let mut groups: BTreeMap<(&PodSpec, &[usize]), Vec<Waiting<'a>>> = BTreeMap::new();
+        for (at, host) in self.hosts.iter().enumerate() {
+            for pod in &host.planned {
+                let kind = self.rules.kind(pod).unwrap_or_default();
+                let counted = self.rules.kinds[kind].counted.as_slice();
+                groups.entry((&pod.spec, counted)).or_default().push((pod, kind, at));
+            }
+        }
+        let spreads = self.rules.kinds.iter().flat_map(|kind| &kind.spreads);
+        let spreads = spreads.map(|spread| spread.rule).collect::<BTreeSet<_>>();
+        let age = |(pod, _, _): &Waiting<'a>| (pod.created_at, &pod.id);
+        let rank = |((spec, counted), pods): (&(&'_ PodSpec, &[usize]), &Vec<Waiting<'a>>)| {
+            let own = |rule: &usize| spec_has(self, pods, *rule);
+            let elsewhere = counted.iter().any(|rule| spreads.contains(rule) && !own(rule));
+            let bound = spec.topology_spread.iter().any(|spread| {
+                spread.when_unsatisfiable == model::pod::WhenUnsatisfiable::DoNotSchedule
+            });
+            let amount = |name: &str| Reverse(spec.requests.get(name));
+            let size = (amount(model::resources::CPU), amount(model::resources::MEMORY));
+            let first = pods.first().map(|(pod, _, _)| pod.id.clone());
+            (Reverse(spec.priority), !elsewhere, bound, spec.volumes.is_empty(), size, first)
+        };
+        groups.values_mut().for_each(|pods| pods.sort_by(|a, b| age(a).cmp(&age(b))));
+        let mut ranked = groups.iter().map(|group| (rank(group), group.1)).collect::<Vec<_>>();
+        ranked.sort_by(|a, b| a.0.cmp(&b.0));
+        ranked.into_iter().flat_map(|(_, pods)| pods.iter().copied()).collect()
     }
 
     /// The planned pods, those that are alike taking turns among zones and nodes, so that spreads fill evenly.
@@ -246,6 +279,12 @@ impl<'a, 'h> Board<'a, 'h> {
         // The emptiest domain only matters once there are more than the skew itself allows.
         after <= spread.skew || (tally.without == 0 && enough() && after <= spread.skew + least())
     }
+}
+
+/// Whether the pods have the rule as a spread of their own.
+fn spec_has(board: &Board<'_, '_>, pods: &[Waiting<'_>], rule: usize) -> bool {
+    let kinds = pods.first().map(|(_, kind, _)| &board.rules.kinds[*kind]);
+    kinds.is_some_and(|kind| kind.spreads.iter().any(|spread| spread.rule == rule))
 }
 
 impl Domains {

@@ -14,9 +14,11 @@ impl Bitset {
 
     /// The set of all of `0..size`.
     pub(crate) fn full(size: usize) -> Self {
-        let mut set = Self::new(size);
-        (0..size).for_each(|index| set.insert(index));
-        set
+        let mut words = vec![u64::MAX; size.div_ceil(64)];
+        if let Some(last) = words.last_mut().filter(|_| size % 64 > 0) {
+            *last = (1 << (size % 64)) - 1;
+        }
+        Self { words }
     }
 
     /// Adds an index.
@@ -84,6 +86,9 @@ mod tests {
         [0, 63, 64, 129].into_iter().for_each(|index| set.insert(index));
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 63, 64, 129]);
         assert!(set.contains(129) && !set.contains(128));
+        [0, 1, 63, 64, 65, 130]
+            .into_iter()
+            .for_each(|size| assert!(Bitset::full(size).iter().eq(0..size)));
         assert!(Bitset::full(130).covers(&set) && !set.covers(&Bitset::full(130)));
     }
 }

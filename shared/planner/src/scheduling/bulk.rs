@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// Nodes that a pod is tried on before the rest is only searched for one that takes it at all.
 const TRIED: usize = 6;
+/// Nodes that are asked at most before a new one is bought: those that refuse a pod now may take smaller ones later.
+const ASKED: usize = 256;
 
 /// With more demands than this, rules over hosts make patterns pointless: hardly two nodes are alike.
 const MANY: usize = 600;
@@ -72,6 +74,8 @@ pub(super) struct Bulk<'a, 's, 'm> {
     /// By two families, what a node of both is.
     meets: BTreeMap<(usize, usize), Option<usize>>,
     nodes: Vec<Node<'a>>,
+    /// By rule over hosts, the nodes with a pod that it counts.
+    touched: BTreeMap<usize, usize>,
 }
 
 impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
@@ -81,8 +85,14 @@ impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
         demands: &Demands<'a>,
         within: &Bitset,
     ) -> Vec<Bought<'a>> {
-        let (families, known) = (Vec::new(), BTreeMap::new());
-        let mut bulk = Self { market, families, known, meets: BTreeMap::new(), nodes: Vec::new() };
+        let mut bulk = Self {
+            market,
+            families: Vec::new(),
+            known: BTreeMap::new(),
+            meets: BTreeMap::new(),
+            nodes: Vec::new(),
+            touched: BTreeMap::new(),
+        };
         for unit in bulk.units(demands, within) {
             bulk.put(unit);
         }
@@ -230,6 +240,9 @@ impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
 
     /// The best of some nodes, or the first that takes it.
     fn best(&mut self, unit: &Unit<'a>) -> Option<Offer> {
+        if self.is_everywhere(unit) {
+            return None;
+        }
         let mut best: Option<Offer> = None;
         let mut tried = 0;
         let compatible = (0..self.families.len())
@@ -241,7 +254,8 @@ impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
         }
         let all = lists.iter().map(|(family, _)| self.families[*family].nodes.len()).sum::<usize>();
         let mut seen = vec![0_usize; lists.len()];
-        while seen.iter().sum::<usize>() < all && (tried < TRIED || best.is_none()) {
+        let most = all.min(ASKED);
+        while tried < most && (tried < TRIED || best.is_none()) {
             for (at, (family, met)) in lists.iter().enumerate() {
                 let length = self.families[*family].nodes.len();
                 if seen[at] == length {
@@ -257,6 +271,16 @@ impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
             }
         }
         best
+    }
+
+    /// Whether each node has a pod that must not meet another of the unit's kind.
+    fn is_everywhere(&self, unit: &Unit<'a>) -> bool {
+        let terms = &self.market.classes[unit.key.0].terms;
+        let alone = |(term, limit): (usize, u32)| {
+            let touched = self.touched.get(&term).copied().unwrap_or(0);
+            limit == 1 && touched == self.nodes.len()
+        };
+        Tallies::limits(terms, self.market.topology).any(alone)
     }
 
     fn offer(&self, node: usize, met: usize, unit: &Unit<'a>) -> Option<Offer> {
@@ -312,7 +336,9 @@ impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
         let of = &mut self.nodes[node];
         (of.family, of.kind) = (family, kind);
         of.total.iter_mut().zip(&unit.size).for_each(|(sum, own)| *sum = sum.saturating_add(*own));
-        of.tallies.add(&class.terms, self.market.topology, unit.pods.len() as u32);
+        for term in of.tallies.add(&class.terms, self.market.topology, unit.pods.len() as u32) {
+            *self.touched.entry(term).or_default() += 1;
+        }
         of.ports.extend(&class.spec.host_ports);
         of.pods.extend(unit.pods.into_iter().map(|pod| (unit.key.0, unit.key.1, pod)));
     }

@@ -61,12 +61,7 @@ fn order(launch: &Launch) -> impl Ord + use<'_> {
     )
 }
 
-fn launch(
-    market: &Market<'_, '_>,
-    node: Bought<'_>,
-    limits: &Limits,
-    memo: &mut Memo,
-) -> Launch {
+fn launch(market: &Market<'_, '_>, node: Bought<'_>, limits: &Limits, memo: &mut Memo) -> Launch {
     let candidate = &market.candidates.list[node.candidate];
     let mut contents: BTreeMap<(usize, Option<usize>), usize> = BTreeMap::new();
     for (class, zone, _) in &node.pods {
@@ -133,7 +128,8 @@ fn alternatives(
     let list = &market.candidates.list;
     let mut found: Vec<usize> = Vec::with_capacity(MOST_ALTERNATIVES);
     for at in order.iter().copied().filter(|at| alike(*at)) {
-        let same = |other: &&usize| std::ptr::eq(list[**other].instance_type, list[at].instance_type);
+        let same =
+            |other: &&usize| std::ptr::eq(list[**other].instance_type, list[at].instance_type);
         if found.iter().rev().filter(same).count() < MOST_OF_A_TYPE {
             found.push(at);
         }
@@ -141,7 +137,9 @@ fn alternatives(
             break;
         }
     }
-    found.sort_by(|a, b| by_price(&list[*a]).cmp(&by_price(&list[*b])));
+    if !asked.is_empty() {
+        found.sort_by(|a, b| by_price(&list[*a]).cmp(&by_price(&list[*b])));
+    }
     found
 }
 

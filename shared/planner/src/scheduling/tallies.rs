@@ -63,11 +63,16 @@ impl Tallies {
             })
     }
 
-    /// Counts pods with these terms.
-    pub(super) fn add(&mut self, terms: &Terms, topology: &Topology, count: u32) {
+    /// Counts pods with these terms; returns the rules that counted none before.
+    pub(super) fn add(&mut self, terms: &Terms, topology: &Topology, count: u32) -> Vec<usize> {
         let over_hosts = |term: usize| topology.level(term) == Level::Host;
+        let mut new = Vec::new();
         for term in terms.matches.iter().filter(|term| over_hosts(**term)) {
-            self.entry(*term).counted += count;
+            let tally = self.entry(*term);
+            if tally.counted == 0 {
+                new.push(*term);
+            }
+            tally.counted += count;
         }
         for spread in terms.spreads.iter().filter(|spread| over_hosts(spread.term)) {
             let tally = self.entry(spread.term);
@@ -76,5 +81,6 @@ impl Tallies {
         for term in terms.antis.iter().filter(|term| over_hosts(**term)) {
             self.entry(*term).repelling += count;
         }
+        new
     }
 }
