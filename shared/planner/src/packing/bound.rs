@@ -4,12 +4,14 @@
 //! The worths are whole nano-dollars, and the most valuable pattern of a kind is bounded by a search in whole numbers.
 
 use super::bitset::Bitset;
-use super::fractional::{Part, fill};
+use super::fractional::{Parts, fill};
 use super::problem::{Kind, Load, Problem, how_many, usable};
 use std::collections::BTreeMap;
 
 /// Nano-dollars in a micro-dollar.
 const SCALE: i128 = 1000;
+/// So many kinds may be searched in full.
+const KINDS: usize = 8;
 
 struct Candidate {
     item: usize,
@@ -20,7 +22,8 @@ struct Candidate {
 
 /// No set of nodes that holds the items costs less than this many micro-dollars per hour. `duals` are in micro-dollars.
 /// `free` is room that costs nothing: what it could hold is taken off. Each kind's search visits at most `nodes` nodes;
-/// a search cut short makes the bound lower, never wrong.
+/// a search cut short makes the bound lower, never wrong. Neither do all of
+/// them together visit more than `KINDS` times as many.
 pub(crate) fn prove(
     problem: &Problem,
     duals: &[f64],
@@ -36,9 +39,11 @@ pub(crate) fn prove(
         .sum::<i128>();
     let worth = (all - worth_of_free(problem, &values, free)).max(0);
     let mut bound = worth;
+    let mut left = nodes.saturating_mul(KINDS);
     for (index, kind) in problem.kinds.iter().enumerate() {
         let price = i128::from(kind.price) * SCALE;
-        let upper = most_valuable(problem, index, &values, price, nodes);
+        let (upper, visited) = most_valuable(problem, index, &values, price, nodes.min(left));
+        left -= visited;
         if upper > price {
             bound = bound.min(worth * price / upper);
         }
@@ -92,20 +97,20 @@ fn worth_of_free(problem: &Problem, values: &[i128], free: &[(Vec<i64>, Bitset)]
                 group_limits: problem.group_limits.clone(),
                 conflicting: false,
             };
-            most_valuable(&alone, 0, values, 0, 0)
+            most_valuable(&alone, 0, values, 0, 0).0
         });
     }
     total
 }
 
-/// No pattern of the kind is worth more than this; at least `price` is returned where nothing is worth more than that.
+/// No pattern of the kind is worth more than this, and how many nodes the search visited; at least `price` is returned where nothing is worth more than that.
 fn most_valuable(
     problem: &Problem,
     kind: usize,
     values: &[i128],
     price: i128,
     nodes: usize,
-) -> i128 {
+) -> (i128, usize) {
     let sizes = problem.kinds[kind]
         .allowed
         .iter()
@@ -129,27 +134,20 @@ fn most_valuable(
     if root > price {
         search.descend(0, 0, room);
     }
-    search.best
+    (search.best, nodes - search.nodes)
 }
 
 /// Whole multipliers for the dimensions: any that are not negative are valid, those of the relaxation make the bound tight.
 fn multipliers(problem: &Problem, kind: usize, values: &[i128], capacity: &[i64]) -> Vec<i128> {
     const UNIT: f64 = (1_u64 << 60) as f64;
     let scale = capacity.iter().map(|capacity| 1.0 / (*capacity).max(1) as f64).collect::<Vec<_>>();
-    let part = |candidate: &Candidate| {
-        let share = problem.items[candidate.item]
-            .size
-            .iter()
-            .zip(&scale)
-            .map(|(size, scale)| *size as f64 * scale)
-            .collect();
-        Part { value: candidate.value as f64, share, cap: f64::from(candidate.cap) }
-    };
-    let parts = candidates(problem, kind, values, &vec![0; capacity.len()])
-        .iter()
-        .map(part)
-        .collect::<Vec<_>>();
-    let relaxed = fill(&parts, capacity.len());
+    let mut parts = Parts::new(capacity.len());
+    for candidate in candidates(problem, kind, values, &vec![0; capacity.len()]) {
+        let size = problem.items[candidate.item].size.iter();
+        let share = size.zip(&scale).map(|(size, scale)| *size as f64 * scale);
+        parts.push(candidate.value as f64, share, f64::from(candidate.cap));
+    }
+    let relaxed = fill(&parts);
     let sum = relaxed.multipliers.iter().sum::<f64>().max(1e-300);
     relaxed
         .multipliers

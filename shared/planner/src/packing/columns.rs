@@ -1,6 +1,6 @@
 //! Column generation: patterns are made as they are needed, until no pattern could make the relaxation cheaper.
 
-use super::pricing::price;
+use super::pricing::{Pricer, wanted};
 use super::problem::{Problem, Work};
 use super::simplex::{Column, Master};
 
@@ -14,19 +14,34 @@ pub(crate) struct Relaxation {
     pub(crate) duals: Vec<f64>,
 }
 
-const GAP_CLOSED: f64 = 1e-4;
 const PIVOTS: usize = 4000;
+/// Kinds that are searched for patterns in one round before the rest is left to the next, once some pattern has been found.
+const KINDS_OF_A_ROUND: usize = 12;
 
-/// Solves the relaxation for the items counted, starting with the columns given, in at most `rounds` rounds of pricing.
+/// How hard to look for patterns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Rounds of pricing, at most.
+    pub(crate) rounds: usize,
+    /// Nodes of the search for one pattern.
+    pub(crate) nodes: usize,
+    /// The same, once no pattern is found so.
+    pub(crate) deepest: usize,
+    /// It ends when the value and its bound are so near, as a part of the value.
+    pub(crate) gap: f64,
+}
+
+/// Solves the relaxation for the items counted, starting with the columns given.
 pub(crate) fn relax(
-    problem: &Problem,
+    pricer: &mut Pricer<'_>,
     counts: &[u32],
     known: &[Column],
     guess: Option<&[f64]>,
-    rounds: usize,
-    (mut nodes, deepest): (usize, usize),
+    effort: Effort,
     work: &mut Work,
 ) -> Relaxation {
+    let Effort { rounds, mut nodes, deepest, gap } = effort;
+    let problem = pricer.problem;
     let starts = (0..counts.len())
         .filter(|item| counts[*item] > 0)
         .map(|item| alone(problem, item, counts[item]))
@@ -35,18 +50,18 @@ pub(crate) fn relax(
     master.columns.extend(known.iter().filter_map(|column| trimmed(column, counts)));
     let mut best = (vec![0.0; counts.len()], 0.0_f64);
     if let Some(values) = guess {
-        generate(problem, &mut master, values, counts, &mut best, nodes, work);
+        generate(pricer, &mut master, values, counts, &mut best, nodes, work);
     }
     for _ in 0..rounds {
         work.spend(master.optimise(PIVOTS));
         let objective = master.objective();
         let duals = master.item_duals();
         let smoothed = if best.1 <= 0.0 { duals.clone() } else { blend(&best.0, &duals, 0.5) };
-        let mut added = generate(problem, &mut master, &smoothed, counts, &mut best, nodes, work);
+        let mut added = generate(pricer, &mut master, &smoothed, counts, &mut best, nodes, work);
         if added == 0 {
-            added = generate(problem, &mut master, &duals, counts, &mut best, nodes, work);
+            added = generate(pricer, &mut master, &duals, counts, &mut best, nodes, work);
         }
-        if objective - best.1 <= GAP_CLOSED * objective
+        if objective - best.1 <= gap * objective
             || !work.remains()
             || (added == 0 && nodes >= deepest)
         {
@@ -98,13 +113,10 @@ fn blend(best: &[f64], latest: &[f64], weight: f64) -> Vec<f64> {
     best.iter().zip(latest).map(|(best, latest)| weight * best + (1.0 - weight) * latest).collect()
 }
 
-/// Prices every kind at `values`, adds the columns that help the master, and keeps the bound if it is the best so far.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one inner loop of one algorithm; a struct would only rename its variables"
-)]
+/// Prices the kinds at `values`, the most promising first, adds the columns that help the master, and keeps the bound if it is
+/// the best so far.
 fn generate(
-    problem: &Problem,
+    pricer: &mut Pricer<'_>,
     master: &mut Master,
     values: &[f64],
     counts: &[u32],
@@ -112,13 +124,24 @@ fn generate(
     nodes: usize,
     work: &mut Work,
 ) -> usize {
-    let mut added = 0;
-    let mut worst_ratio = 1.0_f64;
-    for (index, kind) in problem.kinds.iter().enumerate() {
-        let cost = kind.price as f64;
-        let priced = price(problem, index, values, counts, cost * (1.0 + 1e-7), nodes, work);
+    let wanted = wanted(values, counts);
+    let kinds = &pricer.problem.kinds;
+    let promise = |kind: usize| {
+        (pricer.quick_upper(kind, &wanted) / (kinds[kind].price as f64).max(1e-9), kind)
+    };
+    let mut order = pricer.active.iter().copied().map(promise).collect::<Vec<_>>();
+    work.spend(order.len() * wanted.len() * 2);
+    order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let (mut added, mut worst_ratio) = (0, 1.0_f64);
+    for (rank, (ratio, kind)) in order.into_iter().enumerate() {
+        if ratio <= 1.0 + 1e-7 || (rank >= KINDS_OF_A_ROUND && added > 0) {
+            worst_ratio = worst_ratio.max(ratio);
+            break;
+        }
+        let cost = kinds[kind].price as f64;
+        let priced = pricer.price(kind, &wanted, cost * (1.0 + 1e-7), nodes, work);
         worst_ratio = worst_ratio.max(priced.upper / cost.max(1e-9));
-        let column = Column { kind: index, pattern: priced.pattern, cost };
+        let column = Column { kind, pattern: priced.pattern, cost };
         if !column.pattern.is_empty() && master.reduced_cost(&column) < -1e-7 * cost {
             master.columns.push(column);
             added += 1;

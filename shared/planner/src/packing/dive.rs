@@ -1,19 +1,27 @@
 //! From the relaxation to whole nodes: fix what is used in full, then the largest fraction, and relax again what is left.
 
-use super::columns::{Relaxation, relax};
+use super::columns::{Effort, Relaxation, relax};
 use super::greedy::shrink;
+use super::pricing::Pricer;
 use super::problem::{Packed, Problem, Work};
 use super::simplex::Column;
 
 const KEPT_COLUMNS: usize = 600;
+/// A relaxation is near enough to its bound within this part of it.
+const GAP: f64 = 1e-4;
+/// Rounds of pricing for what is left.
+const ROUNDS: usize = 4;
+/// Nodes of one pattern search.
+const SEARCH: usize = 60;
 
 /// A packing of the items counted, made from their relaxation.
 pub(crate) fn dive(
-    problem: &Problem,
+    pricer: &mut Pricer<'_>,
     counts: &[u32],
     relaxation: &Relaxation,
     work: &mut Work,
 ) -> Vec<Packed> {
+    let problem = pricer.problem;
     let mut left = counts.to_vec();
     let mut nodes = Vec::new();
     let mut solution = relaxation.solution.clone();
@@ -25,8 +33,9 @@ pub(crate) fn dive(
             break;
         }
         keep_promising(&mut columns, &relaxation.duals);
-        let (rounds, search) = if work.remains() { (4, (60, 60)) } else { (0, (1, 1)) };
-        let next = relax(problem, &left, &columns, None, rounds, search, work);
+        let rounds = if work.remains() { ROUNDS } else { 0 };
+        let effort = Effort { rounds, nodes: SEARCH, deepest: SEARCH, gap: GAP };
+        let next = relax(pricer, &left, &columns, None, effort, work);
         solution = next.solution;
         columns = next.columns;
     }

@@ -2,15 +2,48 @@
 //!
 //! A simplex method with bounded variables whose basis has one row per dimension, so it is tiny.
 
-/// Something to put in: its worth, its share of each dimension of the node, and how many there may be.
-#[derive(Clone, Debug)]
-pub(crate) struct Part {
-    /// The worth of one.
-    pub(crate) value: f64,
-    /// The share of the node that one takes, by dimension.
-    pub(crate) share: Vec<f64>,
-    /// At most so many.
-    pub(crate) cap: f64,
+/// What there is to put in: the worth of each, its share of each dimension of the node, and how many there may be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    dimensions: usize,
+    /// By part, the worth of one.
+    values: Vec<f64>,
+    /// By part and dimension, the share of the node that one takes.
+    shares: Vec<f64>,
+    /// By part, the sum of its shares.
+    sums: Vec<f64>,
+    /// By part, at most so many.
+    caps: Vec<f64>,
+}
+
+impl Parts {
+    /// Nothing to put into a node of so many dimensions.
+    pub(crate) fn new(dimensions: usize) -> Self {
+        Self { dimensions, ..Self::default() }
+    }
+
+    /// Adds a part.
+    pub(crate) fn push(&mut self, value: f64, share: impl Iterator<Item = f64>, cap: f64) {
+        let from = self.shares.len();
+        self.shares.extend(share);
+        self.sums.push(self.shares[from..].iter().sum());
+        self.values.push(value);
+        self.caps.push(cap);
+    }
+
+    /// How many parts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn share(&self, part: usize) -> &[f64] {
+        &self.shares[part * self.dimensions..(part + 1) * self.dimensions]
+    }
+
+    /// What a part weighs if a whole node weighs so much in each dimension.
+    pub(crate) fn weight(&self, part: usize, multipliers: &[f64]) -> f64 {
+        self.share(part).iter().zip(multipliers).map(|(share, multiplier)| share * multiplier).sum()
+    }
 }
 
 /// The relaxation's optimum.
@@ -27,7 +60,7 @@ const TOLERANCE: f64 = 1e-9;
 const FEW_PARTS: usize = 60;
 
 struct Tableau<'a> {
-    parts: &'a [Part],
+    parts: &'a Parts,
     dimensions: usize,
     /// What is in the basis of each row: a part, or a slack (`parts.len() + dimension`).
     basis: Vec<usize>,
@@ -37,8 +70,9 @@ struct Tableau<'a> {
 }
 
 /// Solves the relaxation, in a bounded number of pivots; whatever comes out, the multipliers are valid for a bound.
-pub(crate) fn fill(parts: &[Part], dimensions: usize) -> Fill {
-    let mut tableau = Tableau::new(parts, dimensions);
+pub(crate) fn fill(parts: &Parts) -> Fill {
+    let dimensions = parts.dimensions;
+    let mut tableau = Tableau::new(parts);
     if parts.len() > FEW_PARTS {
         tableau.crash();
     }
@@ -54,8 +88,8 @@ pub(crate) fn fill(parts: &[Part], dimensions: usize) -> Fill {
 }
 
 impl<'a> Tableau<'a> {
-    fn new(parts: &'a [Part], dimensions: usize) -> Self {
-        let count = parts.len();
+    fn new(parts: &'a Parts) -> Self {
+        let (count, dimensions) = (parts.len(), parts.dimensions);
         let mut amounts = vec![0.0; count + dimensions];
         amounts[count..].fill(1.0);
         let mut in_basis = vec![false; count + dimensions];
@@ -77,17 +111,10 @@ impl<'a> Tableau<'a> {
         let mut multipliers = vec![1.0; self.dimensions];
         let mut order = (0..self.parts.len()).collect::<Vec<_>>();
         for _ in 0..6 {
-            let rate = |part: &Part| {
-                part.value
-                    / part
-                        .share
-                        .iter()
-                        .zip(&multipliers)
-                        .map(|(share, multiplier)| share * multiplier)
-                        .sum::<f64>()
-                        .max(1e-12)
-            };
-            let rates = self.parts.iter().map(rate).collect::<Vec<_>>();
+            let parts = self.parts;
+            let rate =
+                |part: usize| parts.values[part] / parts.weight(part, &multipliers).max(1e-12);
+            let rates = (0..parts.len()).map(rate).collect::<Vec<_>>();
             order.sort_unstable_by(|a, b| rates[*b].total_cmp(&rates[*a]).then(a.cmp(b)));
             let used = self.put_whole(&order);
             multipliers.iter_mut().zip(used).for_each(|(multiplier, used)| {
@@ -100,14 +127,11 @@ impl<'a> Tableau<'a> {
     fn put_whole(&mut self, order: &[usize]) -> Vec<f64> {
         let mut used = vec![0.0; self.dimensions];
         for at in order {
-            let part = &self.parts[*at];
-            let fits =
-                used.iter().zip(&part.share).all(|(used, share)| used + share * part.cap <= 1.0);
-            self.amounts[*at] = if fits { part.cap } else { 0.0 };
+            let (share, cap) = (self.parts.share(*at), self.parts.caps[*at]);
+            let fits = used.iter().zip(share).all(|(used, share)| used + share * cap <= 1.0);
+            self.amounts[*at] = if fits { cap } else { 0.0 };
             if fits {
-                used.iter_mut()
-                    .zip(&part.share)
-                    .for_each(|(used, share)| *used += share * part.cap);
+                used.iter_mut().zip(share).for_each(|(used, share)| *used += share * cap);
             }
         }
         let slacks = &mut self.amounts[self.parts.len()..];
@@ -116,11 +140,11 @@ impl<'a> Tableau<'a> {
     }
 
     fn value(&self, variable: usize) -> f64 {
-        self.parts.get(variable).map_or(0.0, |part| part.value)
+        self.parts.values.get(variable).copied().unwrap_or(0.0)
     }
 
     fn cap(&self, variable: usize) -> f64 {
-        self.parts.get(variable).map_or(f64::INFINITY, |part| part.cap)
+        self.parts.caps.get(variable).copied().unwrap_or(f64::INFINITY)
     }
 
     fn multipliers(&self) -> Vec<f64> {
@@ -137,20 +161,18 @@ impl<'a> Tableau<'a> {
     /// The variable that most promises to help, and whether it should rise or fall.
     fn entering(&self, multipliers: &[f64]) -> Option<(usize, bool)> {
         let mut best = (TOLERANCE, None);
-        for (index, part) in
-            self.parts.iter().enumerate().filter(|(index, _)| !self.in_basis[*index])
-        {
-            let cost = part
-                .share
-                .iter()
-                .zip(multipliers)
-                .map(|(share, multiplier)| share * multiplier)
-                .sum::<f64>();
-            let scale = part.share.iter().sum::<f64>().max(1e-12);
-            let gain = (part.value - cost) / scale;
-            let rising = self.amounts[index] < part.cap * 0.5;
-            let gain = if rising { gain } else { -gain };
-            if gain > best.0 * (1.0 + TOLERANCE) && gain * scale > TOLERANCE * part.value {
+        for index in (0..self.parts.len()).filter(|index| !self.in_basis[*index]) {
+            let value = self.parts.values[index];
+            let worth = value - self.parts.weight(index, multipliers);
+            let scale = self.parts.sums[index].max(1e-12);
+            let rising = self.amounts[index] < self.parts.caps[index] * 0.5;
+            let worth = if rising { worth } else { -worth };
+            // Divisions are dear: most parts are not worth one.
+            if worth <= TOLERANCE * value || worth <= best.0 * scale {
+                continue;
+            }
+            let gain = worth / scale;
+            if gain > best.0 * (1.0 + TOLERANCE) {
                 best = (gain, Some((index, rising)));
             }
         }
@@ -162,11 +184,12 @@ impl<'a> Tableau<'a> {
     }
 
     fn direction(&self, variable: usize) -> Vec<f64> {
-        let row = |row: usize| match self.parts.get(variable) {
-            None => self.inverse[row * self.dimensions + variable - self.parts.len()],
-            Some(part) => {
+        let count = self.parts.len();
+        let row = |row: usize| match variable.checked_sub(count) {
+            Some(slack) => self.inverse[row * self.dimensions + slack],
+            None => {
                 let entries = &self.inverse[row * self.dimensions..(row + 1) * self.dimensions];
-                entries.iter().zip(&part.share).map(|(entry, share)| entry * share).sum()
+                self.parts.weight(variable, entries)
             }
         };
         (0..self.dimensions).map(row).collect()
@@ -232,27 +255,29 @@ impl<'a> Tableau<'a> {
 mod tests {
     use super::*;
 
-    fn part(value: f64, share: &[f64], cap: f64) -> Part {
-        Part { value, share: share.to_vec(), cap }
+    fn parts(dimensions: usize, all: &[(f64, &[f64], f64)]) -> Parts {
+        let mut parts = Parts::new(dimensions);
+        all.iter().for_each(|(value, share, cap)| parts.push(*value, share.iter().copied(), *cap));
+        parts
     }
 
-    fn worth(parts: &[Part], fill: &Fill) -> f64 {
-        parts.iter().zip(&fill.amounts).map(|(part, amount)| part.value * amount).sum()
+    fn worth(parts: &Parts, fill: &Fill) -> f64 {
+        parts.values.iter().zip(&fill.amounts).map(|(value, amount)| value * amount).sum()
     }
 
     #[test]
     fn two_dimensions_are_balanced() {
         // One part takes mostly the first dimension, the other mostly the second: the best fill mixes them.
-        let parts = [part(1.0, &[0.2, 0.1], 100.0), part(1.0, &[0.1, 0.2], 100.0)];
-        let fill = fill(&parts, 2);
+        let parts = parts(2, &[(1.0, &[0.2, 0.1], 100.0), (1.0, &[0.1, 0.2], 100.0)]);
+        let fill = fill(&parts);
         assert!((worth(&parts, &fill) - 20.0 / 3.0).abs() < 1e-6, "{fill:?}");
         assert!((fill.multipliers.iter().sum::<f64>() - 20.0 / 3.0).abs() < 1e-6);
     }
 
     #[test]
     fn caps_are_kept() {
-        let parts = [part(2.0, &[0.1], 3.0), part(1.0, &[0.1], 100.0)];
-        let fill = fill(&parts, 1);
+        let parts = parts(1, &[(2.0, &[0.1], 3.0), (1.0, &[0.1], 100.0)]);
+        let fill = fill(&parts);
         assert!(
             (fill.amounts[0] - 3.0).abs() < 1e-9 && (fill.amounts[1] - 7.0).abs() < 1e-6,
             "{fill:?}"

@@ -1,21 +1,22 @@
 //! A packing at given values of the items: again and again the node that gives most value for its price.
 
-use super::pricing;
+use super::pricing::{Pricer, wanted};
 use super::problem::{Load, Packed, Pattern, Problem, Work};
 
 /// Packs the items counted, at the values given. Every item must fit on some kind.
 pub(crate) fn pack(
-    problem: &Problem,
+    pricer: &mut Pricer<'_>,
     counts: &[u32],
     values: &[f64],
     nodes: usize,
     work: &mut Work,
 ) -> Vec<Packed> {
+    let problem = pricer.problem;
     let mut left = counts.to_vec();
     let mut packed = Vec::new();
     while left.iter().any(|count| *count > 0) {
         let best = if work.remains() {
-            best_node(problem, &left, values, nodes, work)
+            best_node(pricer, &left, values, nodes, work)
         } else {
             any_node(problem, &left)
         };
@@ -37,17 +38,27 @@ fn repeats(left: &[u32], pattern: &Pattern) -> u32 {
 
 /// The kind and pattern with the most value per price.
 fn best_node(
-    problem: &Problem,
+    pricer: &mut Pricer<'_>,
     left: &[u32],
     values: &[f64],
     nodes: usize,
     work: &mut Work,
 ) -> Option<(usize, Pattern)> {
+    let problem = pricer.problem;
+    let wanted = wanted(values, left);
+    let price = |kind: usize| problem.kinds[kind].price.max(1);
+    let promise = |kind: usize| (pricer.quick_upper(kind, &wanted) / price(kind) as f64, kind);
+    let mut order = pricer.active.iter().copied().map(promise).collect::<Vec<_>>();
+    work.spend(order.len() * wanted.len() * 2);
+    order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let mut best: Option<(f64, u64, usize, Pattern)> = None;
-    for (index, kind) in problem.kinds.iter().enumerate() {
-        let price = kind.price.max(1);
+    for (most, kind) in order {
+        if best.as_ref().is_some_and(|(rate, _, _, _)| most < *rate) {
+            break;
+        }
+        let price = price(kind);
         let cutoff = best.as_ref().map_or(0.0, |(rate, _, _, _)| rate * price as f64);
-        let priced = pricing::price(problem, index, values, left, cutoff, nodes, work);
+        let priced = pricer.price(kind, &wanted, cutoff, nodes, work);
         if priced.pattern.is_empty() {
             continue;
         }
@@ -57,7 +68,7 @@ fn best_node(
             .as_ref()
             .is_none_or(|(other, other_price, _, _)| (rate, *other_price) > (*other, price))
         {
-            best = Some((rate, price, index, priced.pattern));
+            best = Some((rate, price, kind, priced.pattern));
         }
     }
     best.map(|(_, _, kind, pattern)| (kind, pattern)).or_else(|| any_node(problem, left))
@@ -80,7 +91,7 @@ pub(crate) fn fill(problem: &Problem, kind: usize, left: &[u32], order: &[usize]
     let mut load = Load::new(problem, kind);
     let mut pattern = Pattern::new();
     for item in order {
-        let count = load.room(*item).min(left[*item]);
+        let count = if load.takes(*item) { load.room(*item).min(left[*item]) } else { 0 };
         if count > 0 {
             load.take(*item, count);
             pattern.push((*item, count));
@@ -88,6 +99,47 @@ pub(crate) fn fill(problem: &Problem, kind: usize, left: &[u32], order: &[usize]
     }
     pattern.sort_unstable();
     pattern
+}
+
+/// Of the cheapest nodes so many are looked at for merging.
+const MERGED: usize = 64;
+
+/// Puts two of the small nodes on one where that is cheaper, again and again.
+pub(crate) fn merge(problem: &Problem, nodes: &mut Vec<Packed>, work: &mut Work) {
+    let price = |node: &Packed| problem.kinds[node.kind].price;
+    nodes.sort_by(|a, b| (price(a), a).cmp(&(price(b), b)));
+    let small = nodes.len().min(MERGED);
+    let rest = nodes.split_off(small);
+    let mut at = 0;
+    while at < nodes.len() {
+        let together = |other: usize| {
+            let both = union(&nodes[at].pattern, &nodes[other].pattern);
+            let kind = problem.cheapest(&both).filter(|kind| problem.holds(*kind, &both))?;
+            let cheaper = problem.kinds[kind].price < price(&nodes[at]) + price(&nodes[other]);
+            cheaper.then_some((other, Packed { kind, pattern: both }))
+        };
+        work.spend((nodes.len() - at) * problem.kinds.len());
+        let found = (at + 1..nodes.len()).filter(|_| work.remains()).find_map(together);
+        match found {
+            Some((other, merged)) => {
+                nodes.remove(other);
+                nodes[at] = merged;
+            }
+            None => at += 1,
+        }
+    }
+    nodes.extend(rest);
+}
+
+fn union(one: &Pattern, other: &Pattern) -> Pattern {
+    let mut both = one.clone();
+    for (item, count) in other {
+        match both.binary_search_by_key(item, |(item, _)| *item) {
+            Ok(at) => both[at].1 += count,
+            Err(at) => both.insert(at, (*item, *count)),
+        }
+    }
+    both
 }
 
 /// The same pods on the cheapest kind that holds them.

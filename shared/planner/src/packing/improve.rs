@@ -36,6 +36,15 @@ impl Sequence {
 /// With fewer nodes than this, any kind may turn out to be of use.
 const FEW_NODES: usize = 8;
 
+/// Kinds that are tried for each node, at most: those that give most for their price, and those in use.
+const MOST_KINDS: usize = 64;
+/// Of those, so many are tried for one node, others for the next.
+const KINDS_OF_A_NODE: usize = 16;
+/// The part of the work in which nothing may be gained, for each part that the price is above its bound.
+const IDLE: f64 = 4.0;
+/// That part at most.
+const MOST_IDLE: f64 = 0.1;
+
 /// What recreation needs to know of every kind.
 struct Guide<'a> {
     problem: &'a Problem,
@@ -61,7 +70,14 @@ pub(crate) fn improve(
     let mut sequence = Sequence::new(0x4A4F_494E_4552);
     let mut price = problem.price(nodes);
     let mut idle = 0;
+    let all = work.hundredths(100);
+    let mut gained_at = *work;
     while work.remains() && price > bound && idle < patience(nodes.len()) {
+        // The nearer the packing is to its bound, the less is there to be gained.
+        let gap = (price - bound) as f64 / bound.max(1) as f64;
+        if work.spent_since(gained_at) as f64 > all as f64 * (gap * IDLE).min(MOST_IDLE) {
+            break;
+        }
         work.spend(problem.items.len());
         idle += 1;
         let ruined = ruin(nodes, &mut sequence);
@@ -72,7 +88,9 @@ pub(crate) fn improve(
         }
         let recreated = guide.recreate(left, old, &mut sequence, work);
         if let Some((new, recreated)) = recreated.filter(|(new, _)| *new <= old) {
-            idle = if new < old { 0 } else { idle };
+            if new < old {
+                (idle, gained_at) = (0, *work);
+            }
             price = price - old + new;
             replace(nodes, ruined, recreated);
         }
@@ -81,7 +99,7 @@ pub(crate) fn improve(
 
 /// How many rounds in a row may bring nothing: the more nodes, the more choices there are to try.
 fn patience(nodes: usize) -> usize {
-    1000 + 200 * nodes
+    3000 + 200 * nodes
 }
 
 /// Up to five nodes, by index, ascending.
@@ -105,20 +123,24 @@ impl<'a> Guide<'a> {
     fn new(problem: &'a Problem, nodes: &[Packed], values: &'a [f64]) -> Self {
         let mut guide = Self { problem, values, kinds: Vec::new(), orders: Vec::new() };
         let used = nodes.iter().map(|node| node.kind).collect::<std::collections::BTreeSet<_>>();
-        let all = (0..problem.items.len()).collect::<Vec<_>>();
+        let all = (0..problem.items.len()).filter(|item| problem.items[*item].count > 0);
+        let all = all.collect::<Vec<_>>();
+        let counts = problem.items.iter().map(|item| item.count).collect::<Vec<_>>();
+        let mut useful = Vec::new();
         for kind in 0..problem.kinds.len() {
             let order = guide.order(kind, &all);
-            let full = guide.fill(
-                kind,
-                &order,
-                &problem.items.iter().map(|item| item.count).collect::<Vec<_>>(),
-                None,
-            );
+            let full = guide.fill(&mut Load::new(problem, kind), &order, &counts, None);
             let rate = guide.worth(&full) / problem.kinds[kind].price.max(1) as f64;
             if nodes.len() < FEW_NODES || used.contains(&kind) || rate > 0.9 {
-                guide.kinds.push(kind);
-                guide.orders.push(order);
+                useful.push((used.contains(&kind), rate, kind, order));
             }
+        }
+        useful.sort_by(|a, b| (b.0.cmp(&a.0)).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
+        useful.truncate(MOST_KINDS);
+        useful.sort_by_key(|(_, _, kind, _)| *kind);
+        for (_, _, kind, order) in useful {
+            guide.kinds.push(kind);
+            guide.orders.push(order);
         }
         guide
     }
@@ -148,17 +170,19 @@ impl<'a> Guide<'a> {
         pattern.iter().map(|(item, count)| self.values[*item] * f64::from(*count)).sum()
     }
 
-    /// Fills a node in the order given, now and then taking fewer than fit.
+    /// Fills an empty node in the order given, now and then taking fewer than fit.
     fn fill(
         &self,
-        kind: usize,
+        load: &mut Load<'_>,
         order: &[usize],
         left: &[u32],
         mut sequence: Option<&mut Sequence>,
     ) -> Pattern {
-        let mut load = Load::new(self.problem, kind);
         let mut pattern = Pattern::new();
         for item in order.iter().filter(|item| left[**item] > 0) {
+            if !load.takes(*item) {
+                continue;
+            }
             let mut count = load.room(*item).min(left[*item]);
             if let Some(sequence) = sequence.as_mut().filter(|_| count > 0)
                 && sequence.below(8) == 0
@@ -170,13 +194,16 @@ impl<'a> Guide<'a> {
                 pattern.push((*item, count));
             }
         }
-        self.top_up(&mut load, order, left, &mut pattern);
+        self.top_up(load, order, left, &mut pattern);
         pattern
     }
 
     /// Puts in what still fits after some items were passed over.
     fn top_up(&self, load: &mut Load<'_>, order: &[usize], left: &[u32], pattern: &mut Pattern) {
         for item in order.iter().filter(|item| left[**item] > 0) {
+            if !load.takes(*item) {
+                continue;
+            }
             let at = pattern.iter().position(|(other, _)| other == item);
             let taken = at.map_or(0, |at| pattern[at].1);
             let count = load.room(*item).min(left[*item] - taken);
@@ -207,7 +234,8 @@ impl<'a> Guide<'a> {
                 .filter(|(_, count)| **count > 0)
                 .map(|(item, count)| (item, *count))
                 .collect::<Pattern>();
-            work.spend(64 + left.len() + self.kinds.len() * (rest.len() + 4) * 6);
+            let kinds = self.kinds.len().min(KINDS_OF_A_NODE);
+            work.spend(64 + left.len() + kinds * (rest.len() + 4) * 6);
             if rest.is_empty() {
                 return closer(best, (price, nodes));
             }
@@ -234,7 +262,12 @@ impl<'a> Guide<'a> {
         // Mostly by value, now and then almost by chance: what looks poor alone may go well with the rest.
         let spread = if sequence.below(4) == 0 { 0.3 } else { 0.03 };
         let mut best: Option<(f64, Packed)> = None;
-        for (kind, order) in self.kinds.iter().zip(&self.orders) {
+        let mut load = Load::new(self.problem, self.kinds.first().copied()?);
+        let from = sequence.below(self.kinds.len());
+        let step = self.kinds.len().div_ceil(KINDS_OF_A_NODE);
+        for at in (0..self.kinds.len()).step_by(step) {
+            let at = (from + at) % self.kinds.len();
+            let (kind, order) = (&self.kinds[at], &self.orders[at]);
             let short;
             let order = if wanted.len() * 4 < order.len() {
                 short = self.order(*kind, &wanted);
@@ -242,7 +275,8 @@ impl<'a> Guide<'a> {
             } else {
                 order
             };
-            let mut pattern = self.fill(*kind, order, left, Some(sequence));
+            load.reset(*kind);
+            let mut pattern = self.fill(&mut load, order, left, Some(sequence));
             if pattern.is_empty() {
                 continue;
             }

@@ -32,7 +32,8 @@ pub(crate) fn fill_most(
             // Once no kind is bought whole, one of that which is bought most takes what it can.
             let whole = if most < 1.0 && times >= most { 1 } else { times as usize };
             for _ in 0..whole {
-                nodes.extend(fill(problem, part.kinds[kind], &part.items, left, work));
+                let turn = nodes.len();
+                nodes.extend(fill(problem, (part.kinds[kind], turn), &part.items, left, work));
             }
         }
         if nodes.len() == before || left.iter().filter(|count| **count > 0).count() <= few {
@@ -90,26 +91,45 @@ impl Part {
     }
 }
 
+/// Of very many items each node is filled from so many first, other ones for each node in turn.
+const SAMPLE: usize = 256;
+
 /// Fills one node, each time with the pod whose needs match best what is left of it.
 fn fill(
     problem: &Problem,
-    kind: usize,
+    (kind, turn): (usize, usize),
     items: &[usize],
     left: &mut [u32],
     work: &mut Work,
 ) -> Option<Packed> {
     let mut load = Load::new(problem, kind);
     let mut held: BTreeMap<usize, u32> = BTreeMap::new();
-    let capacity = problem.kinds[kind]
-        .capacity
-        .iter()
-        .map(|capacity| 1.0 / (*capacity).max(1) as f64)
-        .collect::<Vec<_>>();
-    let mut candidates = items
+    let candidates = items
         .iter()
         .copied()
-        .filter(|item| left[*item] > 0 && load.room(*item) > 0)
+        .filter(|item| left[*item] > 0 && load.takes(*item))
         .collect::<Vec<_>>();
+    let step = candidates.len().div_ceil(SAMPLE);
+    if step > 1 {
+        let sample = candidates.iter().copied().skip(turn % step).step_by(step).collect();
+        fill_from(&mut load, sample, left, &mut held, work);
+    }
+    fill_from(&mut load, candidates, left, &mut held, work);
+    let pattern = held.into_iter().collect::<Pattern>();
+    (!pattern.is_empty()).then_some(Packed { kind, pattern })
+}
+
+fn fill_from(
+    load: &mut Load<'_>,
+    mut candidates: Vec<usize>,
+    left: &mut [u32],
+    held: &mut BTreeMap<usize, u32>,
+    work: &mut Work,
+) {
+    let problem = load.problem();
+    let scale = |capacity: &i64| 1.0 / (*capacity).max(1) as f64;
+    let capacity = load.kind().capacity.iter().map(scale).collect::<Vec<_>>();
+    candidates.retain(|item| left[*item] > 0 && load.takes(*item));
     while !candidates.is_empty() {
         work.spend(candidates.len() * 4);
         let weights = load
@@ -134,8 +154,6 @@ fn fill(
         load.take(item, 1);
         left[item] -= 1;
         *held.entry(item).or_default() += 1;
-        candidates.retain(|item| left[*item] > 0 && load.room(*item) > 0);
+        candidates.retain(|item| left[*item] > 0 && load.takes(*item));
     }
-    let pattern = held.into_iter().collect::<Pattern>();
-    (!pattern.is_empty()).then_some(Packed { kind, pattern })
 }

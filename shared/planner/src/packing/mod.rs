@@ -23,6 +23,8 @@ pub(crate) use dominance::undominated;
 #[cfg(test)]
 mod tests;
 
+use columns::Effort;
+use pricing::Pricer;
 use problem::{Packed, Problem, Work};
 
 /// A packing and the bound under it.
@@ -38,8 +40,12 @@ pub(crate) struct Solution {
 const FEW_PARTS: usize = 1000;
 /// Rounds of column generation.
 const ROUNDS: usize = 400;
+/// How near a relaxation must come to its bound where nothing else is asked for.
+const GAP: f64 = 1e-4;
 /// Nodes of one pattern search, at most.
-const SEARCH: usize = 20_000;
+const SEARCH: usize = 100_000;
+/// The same where only the sum of all requests is bounded.
+const SEARCH_BY_SUM: usize = 200;
 
 /// Only the lower bound, for items of which `free` room can take some.
 pub(crate) fn prove(problem: &Problem, free: &[(Vec<i64>, bitset::Bitset)], steps: u64) -> u64 {
@@ -48,10 +54,14 @@ pub(crate) fn prove(problem: &Problem, free: &[(Vec<i64>, bitset::Bitset)], step
         return 0;
     }
     if shapes(&counts) > MOST_ROWS {
-        return bound::prove(problem, &resources::solve(problem).values, free, SEARCH / 100);
+        return bound::prove(problem, &resources::solve(problem).values, free, SEARCH_BY_SUM);
     }
-    let relaxation = relax_all(problem, &counts, &mut Work::new(steps / 2));
-    bound::prove(problem, &relaxation.duals, free, SEARCH)
+    let mut pricer = Pricer::new(problem);
+    let values = resources::solve(problem).values;
+    let sum = bound::prove(problem, &values, free, SEARCH_BY_SUM);
+    pricer.concentrate(&values, &counts);
+    let relaxation = relax_all(&mut pricer, &counts, &values, steps, &mut Work::new(steps / 4));
+    sum.max(bound::prove(problem, &relaxation.duals, free, search(steps)))
 }
 
 /// Only the lower bound, for so many shapes that nothing but the sum of their requests counts.
@@ -96,7 +106,9 @@ pub(crate) fn worths(problem: &Problem, steps: u64) -> Worths {
     }
     let guess = Some(divisible.values.as_slice());
     let mut work = Work::new(steps);
-    let relaxed = columns::relax(problem, &counts, &[], guess, ROUNDS, (200, 2000), &mut work);
+    let mut pricer = Pricer::new(problem);
+    let effort = Effort { rounds: ROUNDS, nodes: 200, deepest: 2000, gap: GAP };
+    let relaxed = columns::relax(&mut pricer, &counts, &[], guess, effort, &mut work);
     Worths { items: relaxed.duals, dimensions: divisible.prices }
 }
 
@@ -104,9 +116,16 @@ fn shapes(counts: &[u32]) -> usize {
     counts.iter().filter(|count| **count > 0).count()
 }
 
-fn relax_all(problem: &Problem, counts: &[u32], work: &mut Work) -> columns::Relaxation {
-    let guess = resources::solve(problem).values;
-    columns::relax(problem, counts, &[], Some(&guess), ROUNDS, (200, SEARCH), work)
+fn relax_all(
+    pricer: &mut Pricer<'_>,
+    counts: &[u32],
+    guess: &[f64],
+    steps: u64,
+    work: &mut Work,
+) -> columns::Relaxation {
+    let gap = millionths(steps) as f64 / 2e6;
+    let effort = Effort { rounds: ROUNDS, nodes: 200, deepest: search(steps), gap };
+    columns::relax(pricer, counts, &[], Some(guess), effort, work)
 }
 
 /// More items than this are packed without column generation of their own.
@@ -121,34 +140,57 @@ pub(crate) fn solve(problem: &Problem, steps: u64) -> Solution {
     if let Some(nodes) = exact::solve_exactly(problem, FEW_PARTS) {
         return Solution { bound: problem.price(&nodes), nodes };
     }
-    let mut work = Work::new(steps);
     if shapes(&counts) > MOST_ROWS {
-        return solve_many(problem, work);
+        return solve_many(problem, steps);
     }
+    let mut work = Work::new(steps);
     let mut relaxing = work.share(45);
-    let relaxation = relax_all(problem, &counts, &mut relaxing);
+    let mut pricer = Pricer::new(problem);
+    let values = resources::solve(problem).values;
+    pricer.concentrate(&values, &counts);
+    let relaxation = relax_all(&mut pricer, &counts, &values, steps, &mut relaxing);
     work.take_back(relaxing);
-    let bound = bound::prove(problem, &relaxation.duals, &[], SEARCH);
+    let bound = bound::prove(problem, &relaxation.duals, &[], search(steps));
+    let bound = bound.max(bound::prove(problem, &values, &[], SEARCH_BY_SUM));
     let mut diving = work.share(50);
-    let mut nodes = dive::dive(problem, &counts, &relaxation, &mut diving);
+    let mut nodes = dive::dive(&mut pricer, &counts, &relaxation, &mut diving);
     work.take_back(diving);
-    let greedy = greedy::pack(problem, &counts, &relaxation.duals, 50, &mut work);
-    if problem.price(&greedy) < problem.price(&nodes) {
-        nodes = greedy;
+    greedy::merge(problem, &mut nodes, &mut work);
+    let enough = near(bound, steps);
+    if problem.price(&nodes) > enough {
+        let greedy = greedy::pack(&mut pricer, &counts, &relaxation.duals, 50, &mut work);
+        if problem.price(&greedy) < problem.price(&nodes) {
+            nodes = greedy;
+        }
+        improve::improve(problem, &mut nodes, &relaxation.duals, enough, &mut work);
     }
-    improve::improve(problem, &mut nodes, &relaxation.duals, bound, &mut work);
     nodes.sort();
     Solution { nodes, bound }
 }
 
+/// What is near enough to the bound to end the search: the more steps it may take, the nearer; half a thousandth by default.
+fn near(bound: u64, steps: u64) -> u64 {
+    bound + (u128::from(bound) * u128::from(millionths(steps)) / 1_000_000) as u64
+}
+
+fn millionths(steps: u64) -> u64 {
+    (50_000_000_000 / steps.max(1)).min(2_000)
+}
+
+/// Nodes of one pattern search, at most.
+fn search(steps: u64) -> usize {
+    usize::try_from(steps / 1000).unwrap_or(SEARCH).clamp(200, SEARCH)
+}
+
 /// Packs more shapes than the relaxation takes.
-fn solve_many(problem: &Problem, mut work: Work) -> Solution {
+fn solve_many(problem: &Problem, steps: u64) -> Solution {
+    let mut work = Work::new(steps);
     let values = resources::solve(problem).values;
-    let bound = bound::prove(problem, &values, &[], SEARCH / 100);
+    let bound = bound::prove(problem, &values, &[], SEARCH_BY_SUM);
     let mut left = problem.items.iter().map(|item| item.count).collect::<Vec<_>>();
     let mut nodes = many::fill_most(problem, &mut left, MOST_ROWS / 2, &mut work);
     nodes.extend(solve_rest(problem, &left, &mut work));
-    improve::improve(problem, &mut nodes, &values, bound, &mut work);
+    improve::improve(problem, &mut nodes, &values, near(bound, steps), &mut work);
     nodes.sort();
     Solution { nodes, bound }
 }
@@ -159,9 +201,11 @@ fn solve_rest(problem: &Problem, left: &[u32], work: &mut Work) -> Vec<Packed> {
     rest.items.iter_mut().zip(left).for_each(|(item, count)| item.count = *count);
     let mut relaxing = work.share(30);
     let guess = resources::solve(&rest).values;
+    let mut pricer = Pricer::new(&rest);
     if shapes(left) > MOST_ROWS {
-        return greedy::pack(&rest, left, &guess, 20, work);
+        return greedy::pack(&mut pricer, left, &guess, 20, work);
     }
-    let relaxation = columns::relax(&rest, left, &[], Some(&guess), 60, (100, 400), &mut relaxing);
-    dive::dive(&rest, left, &relaxation, &mut relaxing)
+    let effort = Effort { rounds: 60, nodes: 100, deepest: 400, gap: GAP };
+    let relaxation = columns::relax(&mut pricer, left, &[], Some(&guess), effort, &mut relaxing);
+    dive::dive(&mut pricer, left, &relaxation, &mut relaxing)
 }

@@ -33,7 +33,7 @@ pub(crate) struct Problem {
     pub(crate) dimensions: usize,
     /// The items.
     pub(crate) items: Vec<Item>,
-    /// The kinds, none dominated by another.
+    /// The kinds, none dominated by another, the cheapest first.
     pub(crate) kinds: Vec<Kind>,
     /// Hostname groups: how many of a group's items one node may hold.
     pub(crate) group_limits: Vec<u32>,
@@ -85,8 +85,7 @@ impl Problem {
             kind.capacity.iter().zip(&total).all(|(capacity, size)| size <= capacity)
                 && pattern.iter().all(|(item, _)| kind.allowed.contains(*item))
         };
-        let fitting = self.kinds.iter().enumerate().filter(|(_, kind)| fits(kind));
-        fitting.min_by_key(|(index, kind)| (kind.price, *index)).map(|(index, _)| index)
+        self.kinds.iter().position(fits)
     }
 
     /// What the pattern takes, by dimension.
@@ -166,11 +165,36 @@ impl<'a> Load<'a> {
         }
     }
 
+    /// An empty node of another kind.
+    pub(crate) fn reset(&mut self, kind: usize) {
+        self.kind = kind;
+        self.clear();
+    }
+
     /// Empties the node.
     pub(crate) fn clear(&mut self) {
         self.left.clone_from(&self.problem.kinds[self.kind].capacity);
         self.group_left.clone_from(&self.problem.group_limits);
         self.blocked.fill(0);
+    }
+
+    /// The problem.
+    pub(crate) fn problem(&self) -> &'a Problem {
+        self.problem
+    }
+
+    /// The kind of the node.
+    pub(crate) fn kind(&self) -> &'a Kind {
+        &self.problem.kinds[self.kind]
+    }
+
+    /// Whether one more of `item` fits.
+    pub(crate) fn takes(&self, item: usize) -> bool {
+        let of = &self.problem.items[item];
+        self.problem.kinds[self.kind].allowed.contains(item)
+            && of.size.iter().zip(&self.left).all(|(size, left)| *size <= 0 || size <= left)
+            && of.groups.iter().all(|group| self.group_left[*group] > 0)
+            && self.blocked.get(item).is_none_or(|count| *count == 0)
     }
 
     /// How many more of `item` fit.
@@ -241,6 +265,16 @@ impl Work {
         let part = self.left / 100 * hundredths;
         self.left -= part;
         Self { left: part }
+    }
+
+    /// A share of what is left, in hundredths.
+    pub(crate) fn hundredths(self, hundredths: u64) -> u64 {
+        self.left / 100 * hundredths
+    }
+
+    /// The steps spent since then.
+    pub(crate) fn spent_since(self, then: Self) -> u64 {
+        then.left.saturating_sub(self.left)
     }
 
     /// Takes back what a phase did not need.
