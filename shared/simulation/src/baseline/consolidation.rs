@@ -230,7 +230,7 @@ fn option(what_if: &WhatIf<'_>, nodes: &[&Node]) -> Option<Option<Launch>> {
         most = most.min(cheapest.unwrap_or(MicroUsdPerHour(u64::MAX)));
     }
     let mut launch = launch(&what_if.view, what_if.pool, 0, &claim)?;
-    launch.alternatives.retain(|other| other.price < most);
+    std::sync::Arc::make_mut(&mut launch.alternatives).retain(|other| other.price < most);
     (launch.offering.price < most).then_some(Some(launch))
 }
 
