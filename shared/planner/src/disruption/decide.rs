@@ -233,12 +233,14 @@ impl<'a> Disruptions<'a> {
                 consolidation::consolidation(&turn, &mut eligibility, &mut left, known_or_refused);
             let new = |intention: &&Intention<'_>| !known.iter().any(|own| own.is(intention));
             let new = wanted.iter().filter(new).cloned().collect::<Vec<_>>();
-            let trial = attempt(view, &self.leaving, &self.scheduled, &new, options);
-            if new.is_empty() || trial.refused.is_empty() {
+            let refuses =
+                |new: &[_]| attempt(view, &self.leaving, &self.scheduled, new, options).refused;
+            let amiss = if new.is_empty() { Vec::new() } else { refuses(&new) };
+            if amiss.is_empty() {
                 *allowance = left;
                 return wanted;
             }
-            let nodes = trial.refused.iter().flat_map(|(at, _)| &new[*at].nodes);
+            let nodes = amiss.iter().flat_map(|(at, _)| &new[*at].nodes);
             refused.extend(nodes.map(|candidate| &*candidate.node.name));
         }
         Vec::new()

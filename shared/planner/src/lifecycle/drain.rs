@@ -2,11 +2,11 @@
 
 use super::Lifecycle;
 use super::ending::left_s;
+use crate::disruption::consolidation::evicted_by;
 use crate::places::{Place, Places};
 use crate::view::View;
-use model::resources::{CPU, MEMORY};
 use model::taints::{disrupted, tolerates};
-use model::{Duration, Node, Pod, Resources, Step, Timestamp};
+use model::{Duration, Node, Pod, Step, Timestamp};
 use std::cmp::Reverse;
 
 /// From this priority on a pod is critical (Kubernetes' `system-cluster-critical`).
@@ -79,14 +79,9 @@ pub(super) fn largest_first(view: &View<'_>, steps: &mut [Step]) {
         let Step::Evict { pod, node, .. } = step else { return Reverse(0) };
         let pods = view.pods_of_node(node);
         let found = pods.binary_search_by(|other| other.id.cmp(pod)).ok();
-        Reverse(found.map_or(0, |at| size(&pods[at].spec.requests)))
+        Reverse(found.map_or(0, |at| evicted_by(&pods[at].spec.requests)))
     });
     steps.iter_mut().filter(|step| evicts(step)).zip(own).for_each(|(step, next)| *step = next);
-}
-
-/// Thousandths of a core, with 8 GiB of memory counted as one core, as AWS prices them about.
-fn size(requests: &Resources) -> i64 {
-    requests.get(CPU) + (requests.get(MEMORY) >> 20) * 1000 / 8192
 }
 
 /// Whether the pod waits for its new place. One without any waits only for a deadline: nothing else is in sight.

@@ -9,10 +9,9 @@ use super::Group;
 use crate::disruption::Turn;
 use crate::disruption::moving;
 use model::resources::{CPU, MEMORY, PODS};
-use model::{Node, Pod, PodSpec, Resources};
+use model::{Node, Placement, Pod, PodSpec, Resources};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Pods that would find no room get nodes of their own. What that costs must be earned so many times by the rest.
 const EARNED: i128 = 2;
@@ -23,6 +22,16 @@ const LARGE: i128 = 30;
 /// CPU in thousandths, memory in bytes, pods.
 type Room = [i64; 3];
 
+/// What a group changed, to be taken back.
+enum Change {
+    /// A pod of this size was put there.
+    Put(usize, Room),
+    /// The node goes.
+    Gone(usize),
+    /// The last one was bought.
+    Bought,
+}
+
 /// The cluster as the kube-scheduler fills it.
 pub(super) struct Binding<'v, 'a> {
     turn: &'v Turn<'v, 'a>,
@@ -30,8 +39,10 @@ pub(super) struct Binding<'v, 'a> {
     free: Vec<Room>,
     /// By free share, the least first.
     order: BTreeSet<(i64, usize)>,
-    index: BTreeMap<Arc<str>, usize>,
+    index: BTreeMap<&'a str, usize>,
     daemons: Room,
+    /// Since the last group that was taken.
+    changes: Vec<Change>,
 }
 
 impl<'v, 'a> Binding<'v, 'a> {
@@ -41,80 +52,100 @@ impl<'v, 'a> Binding<'v, 'a> {
         for set in &turn.view.snapshot.daemon_sets {
             add(&mut daemons, room(&set.spec.requests));
         }
-        let (all, free, order) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let mut own = Self { turn, all, free, order, index: BTreeMap::new(), daemons };
-        let takes = |node: &&&Node| super::is_ready(node) && !turn.leaving.contains(&node.name);
-        let mut nodes = turn.view.snapshot.nodes.iter().collect::<Vec<_>>();
+        let (all, free, changes) = (Vec::new(), Vec::new(), Vec::new());
+        let (order, index) = (BTreeSet::new(), BTreeMap::new());
+        let mut own = Self { turn, all, free, order, index, daemons, changes };
+        let takes = |node: &&Node| super::is_ready(node) && !turn.leaving.contains(&node.name);
+        let mut nodes = turn.view.snapshot.nodes.iter().filter(takes).collect::<Vec<_>>();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        for node in nodes.iter().filter(takes) {
+        for node in nodes {
             let mut free = room(&node.allocatable);
             let pods = turn.view.pods_of_node(&node.name).iter().filter(|pod| !pod.is_terminal());
             pods.for_each(|pod| subtract(&mut free, room(&pod.spec.requests)));
-            own.push(node.name.clone(), room(&node.allocatable), free);
+            let at = own.push(room(&node.allocatable), free);
+            own.index.insert(&node.name, at);
         }
-        let waiting = turn.view.snapshot.pods.iter().map(|pod| (&pod.id, pod));
-        let waiting = waiting.collect::<BTreeMap<_, _>>();
-        for placed in &turn.base.plan.placements {
-            let at = own.index.get(&placed.node).copied();
-            if let Some((at, pod)) = at.zip(waiting.get(&placed.pod)) {
-                own.put(at, room(&pod.spec.requests));
-            }
+        let placements = turn.base.plan.placements.iter();
+        let placed =
+            placements.map(|placed| (&placed.pod, &placed.node)).collect::<BTreeMap<_, _>>();
+        for pod in &turn.view.snapshot.pods {
+            let at = placed.get(&pod.id).and_then(|node| own.index.get(&***node)).copied();
+            at.into_iter().for_each(|at| own.put(at, room(&pod.spec.requests)));
         }
         own
     }
 
-    fn push(&mut self, name: Arc<str>, all: Room, free: Room) {
+    fn push(&mut self, all: Room, free: Room) -> usize {
         let at = self.all.len();
-        self.index.insert(name, at);
         self.all.push(all);
         self.free.push(free);
         self.order.insert((share(free, all), at));
+        at
+    }
+
+    fn rank(&self, at: usize) -> (i64, usize) {
+        (share(self.free[at], self.all[at]), at)
     }
 
     fn put(&mut self, at: usize, size: Room) {
-        self.order.remove(&(share(self.free[at], self.all[at]), at));
+        self.order.remove(&self.rank(at));
         subtract(&mut self.free[at], size);
-        self.order.insert((share(self.free[at], self.all[at]), at));
+        self.order.insert(self.rank(at));
+        self.changes.push(Change::Put(at, size));
     }
 
     /// Whether the pods of the group find room, or are worth what they cost where not; if so they have it from now on.
     pub(super) fn holds(&mut self, group: &Group) -> bool {
-        let before = (self.all.clone(), self.free.clone(), self.order.clone(), self.index.clone());
-        if self.bind(group) {
-            return true;
+        self.changes.clear();
+        let held = self.bind(group);
+        if !held {
+            self.take_back();
         }
-        (self.all, self.free, self.order, self.index) = before;
-        false
+        held
+    }
+
+    fn take_back(&mut self) {
+        while let Some(change) = self.changes.pop() {
+            match change {
+                Change::Put(at, size) => {
+                    self.order.remove(&self.rank(at));
+                    add(&mut self.free[at], size);
+                    self.order.insert(self.rank(at));
+                }
+                Change::Gone(at) => {
+                    self.order.insert(self.rank(at));
+                }
+                Change::Bought => {
+                    self.order.remove(&self.rank(self.all.len() - 1));
+                    self.all.pop();
+                    self.free.pop();
+                }
+            }
+        }
     }
 
     fn bind(&mut self, group: &Group) -> bool {
         let view = self.turn.view;
         let nodes = group.nodes.iter().filter_map(|name| view.node(name)).collect::<Vec<_>>();
-        for node in &nodes {
-            if let Some(at) = self.index.remove(&node.name) {
-                self.order.remove(&(share(self.free[at], self.all[at]), at));
-            }
+        for at in nodes.iter().filter_map(|node| self.index.get(&*node.name)).copied() {
+            self.order.remove(&(share(self.free[at], self.all[at]), at));
+            self.changes.push(Change::Gone(at));
         }
-        let mut planned = BTreeMap::new();
-        planned.extend(group.moves.iter().map(|moved| (&moved.pod, &moved.node)));
+        let index = &self.index;
+        let place = |moved: &'_ Placement| Some((moved.pod.clone(), *index.get(&*moved.node)?));
+        let mut planned = group.moves.iter().filter_map(place).collect::<BTreeMap<_, _>>();
         for launch in &group.launches {
-            planned.extend(launch.pods.iter().map(|pod| (pod, &launch.name)));
-            self.buy(&launch.name, &launch.node_pool, &launch.offering.instance_type);
+            let bought = self.buy(&launch.node_pool, &launch.offering.instance_type);
+            planned.extend(launch.pods.iter().cloned().zip(bought.into_iter().cycle()));
         }
         let leaving = self.turn.leaving.with(nodes.iter().copied());
-        let (mut bound, mut free): (Vec<&Pod>, Vec<&Pod>) =
-            moving(view, &leaving, &nodes).into_iter().partition(|pod| has_rules(&pod.spec));
-        let rank = |pod: &&Pod| {
-            let size = room(&pod.spec.requests);
-            Reverse(size[0] + (size[1] >> 20) * 1000 / 8192)
-        };
-        bound.sort_by_key(rank);
-        free.sort_by_key(rank);
+        let mut pods = moving(view, &leaving, &nodes);
+        pods.sort_by_key(|pod| Reverse(evicted_by(&pod.spec.requests)));
+        let (bound, free): (Vec<&Pod>, Vec<&Pod>) =
+            pods.into_iter().partition(|pod| has_rules(&pod.spec));
         for pod in bound {
-            let Some(at) = planned.get(&pod.id).and_then(|name| self.index.get(*name)) else {
-                continue;
-            };
-            self.put(*at, room(&pod.spec.requests));
+            let at = planned.get(&pod.id).copied();
+            at.into_iter().for_each(|at| self.put(at, room(&pod.spec.requests)));
         }
         let missed = free.into_iter().map(|pod| room(&pod.spec.requests));
         let missed = missed.filter(|size| !self.bind_pod(*size)).collect::<Vec<_>>();
@@ -123,17 +154,15 @@ impl<'v, 'a> Binding<'v, 'a> {
         missed.is_empty() || large && worth(&nodes, &missed) * EARNED < gain
     }
 
-    fn buy(&mut self, name: &Arc<str>, pool: &str, instance_type: &str) {
+    fn buy(&mut self, pool: &str, instance_type: &str) -> Option<usize> {
         let snapshot = self.turn.view.snapshot;
-        let pool = self.turn.view.pools.get(pool);
-        let types = pool.and_then(|pool| snapshot.instance_types.get(&pool.instance_types));
-        let mut types = types.into_iter().flat_map(|types| types.iter());
-        if let Some(known) = types.find(|known| known.name == instance_type) {
-            let all = room(&known.allocatable);
-            let mut free = all;
-            subtract(&mut free, self.daemons);
-            self.push(name.clone(), all, free);
-        }
+        let types = snapshot.instance_types.get(&self.turn.view.pools.get(pool)?.instance_types)?;
+        let known = types.iter().find(|known| known.name == instance_type)?;
+        let all = room(&known.allocatable);
+        let mut free = all;
+        subtract(&mut free, self.daemons);
+        self.changes.push(Change::Bought);
+        Some(self.push(all, free))
     }
 
     /// Onto the emptiest node that has room.
@@ -142,6 +171,12 @@ impl<'v, 'a> Binding<'v, 'a> {
         let found = self.order.iter().rev().map(|(_, at)| *at).find(|at| fits(*at));
         found.inspect(|at| self.put(*at, size)).is_some()
     }
+}
+
+/// By which running pods are evicted, the most first: thousandths of a core, with 8 GiB of memory counted as one core, as AWS
+/// prices them about.
+pub(crate) fn evicted_by(requests: &Resources) -> i64 {
+    requests.get(CPU) + (requests.get(MEMORY) >> 20) * 1000 / 8192
 }
 
 /// Whether more than room decides where the pod may go: such pods are taken to go where they are planned.

@@ -14,6 +14,7 @@ mod rules;
 mod search;
 mod targets;
 
+pub(crate) use binding::evicted_by;
 pub(crate) use groups::Group;
 pub(crate) use price::{keep_cheaper, leaves_choice};
 pub(crate) use question::{Question, Terms};
