@@ -1,6 +1,6 @@
 //! Whether the webhook is there: two replicas, ready, on two nodes that Joiner does not manage.
 
-use super::objects::Objects;
+use super::objects::{Named, Objects};
 use crate::problem::Problem;
 use model::labels::{NODE_POOL, PROVISIONER_NAME};
 use model::mode::NAMESPACE;
@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The label of its pods.
 const SELECTOR: &str = "app.kubernetes.io/name=joiner-webhook";
+/// The name of its Deployment.
+const NAME: &str = "joiner-webhook";
 /// How many replicas there must be.
 const REPLICAS: usize = 2;
 
@@ -21,6 +23,8 @@ pub(crate) struct Readiness {
     ready: usize,
     /// Why others are not, as the kube-scheduler and the kubelets say.
     why: BTreeSet<String>,
+    /// What is left of the rollout: until it is done the ready replicas are of the version before.
+    rollout: Option<String>,
 }
 
 impl Readiness {
@@ -39,7 +43,10 @@ impl Readiness {
             let why = self.why.iter().map(|why| format!(": {why}")).next().unwrap_or_default();
             return Some(format!("{} of {REPLICAS} replicas are ready{why}", self.ready));
         }
-        (self.nodes.len() < REPLICAS).then(|| "both replicas are on one node".to_owned())
+        if self.nodes.len() < REPLICAS {
+            return Some("both replicas are on one node".to_owned());
+        }
+        self.rollout.clone()
     }
 }
 
@@ -66,7 +73,9 @@ pub(crate) async fn look(objects: &Objects) -> Result<Readiness, Problem> {
     let own = pods.iter().filter(|pod| {
         pod["metadata"]["namespace"] == NAMESPACE && pod["metadata"]["deletionTimestamp"].is_null()
     });
-    let mut found = Readiness::default();
+    let deployment = Named::new("apps/v1", "Deployment", Some(NAMESPACE), NAME);
+    let deployment = objects.get(&deployment).await?.unwrap_or_default();
+    let mut found = Readiness { rollout: rollout(&deployment), ..Readiness::default() };
     for pod in own {
         if holds(pod, "Ready") {
             let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
@@ -77,6 +86,21 @@ pub(crate) async fn look(objects: &Objects) -> Result<Readiness, Problem> {
         }
     }
     Ok(found)
+}
+
+/// What `kubectl rollout status` waits for.
+fn rollout(deployment: &Value) -> Option<String> {
+    let status = |field: &str| deployment["status"][field].as_i64().unwrap_or_default();
+    if status("observedGeneration") < deployment["metadata"]["generation"].as_i64().unwrap_or(1) {
+        return Some("its rollout has not begun".to_owned());
+    }
+    let (all, updated) = (status("replicas"), status("updatedReplicas"));
+    let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or_default();
+    let available = status("availableReplicas");
+    let done = updated == wanted && all == updated && available == updated;
+    (!done).then(|| {
+        format!("its rollout goes on: of {all} replicas {updated} are new, {available} available")
+    })
 }
 
 /// Why a pod is not ready.
@@ -103,6 +127,7 @@ pub(crate) async fn nodes(objects: &Objects) -> Result<usize, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// Row 31 of gen3's page: two nodes outside of its management.
     #[test]
@@ -121,5 +146,42 @@ mod tests {
             Some("replicas run on nodes that Joiner manages: b"),
         );
         check(&[], 0, Some("0 of 2 replicas are ready"));
+    }
+
+    #[test]
+    fn two_ready_replicas_of_the_version_before_are_not_enough() {
+        let deployment = |observed: i64, updated: i64, all: i64, available: i64| {
+            json!({
+                "metadata": { "generation": 2 },
+                "spec": { "replicas": 2 },
+                "status": {
+                    "observedGeneration": observed, "updatedReplicas": updated,
+                    "replicas": all, "availableReplicas": available,
+                },
+            })
+        };
+        let cases = [
+            (deployment(1, 2, 2, 2), Some("its rollout has not begun")),
+            (
+                deployment(2, 1, 2, 2),
+                Some("its rollout goes on: of 2 replicas 1 are new, 2 available"),
+            ),
+            (
+                deployment(2, 2, 3, 2),
+                Some("its rollout goes on: of 3 replicas 2 are new, 2 available"),
+            ),
+            (
+                deployment(2, 2, 2, 1),
+                Some("its rollout goes on: of 2 replicas 2 are new, 1 available"),
+            ),
+            (deployment(2, 2, 2, 2), None),
+            (Value::Null, Some("its rollout has not begun")),
+        ];
+        for (deployment, expected) in cases {
+            let nodes = [("a".to_owned(), false), ("b".to_owned(), false)].into();
+            let rollout = rollout(&deployment);
+            let found = Readiness { nodes, ready: 2, rollout, ..Readiness::default() };
+            assert_eq!(found.problem().as_deref(), expected, "{deployment}");
+        }
     }
 }
