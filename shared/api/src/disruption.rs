@@ -138,13 +138,7 @@ fn budget(wire: NodeBudget, path: &str, findings: &mut Findings) -> Budget {
         (Some((schedule, duration)), Some(nodes)) if known => {
             Budget { nodes, reasons, schedule, duration, window: Window::Always }
         }
-        _ => Budget {
-            nodes: "0".to_owned(),
-            reasons: Vec::new(),
-            schedule: None,
-            duration: None,
-            window: Window::Always,
-        },
+        _ => Budget::always("0"),
     }
 }
 

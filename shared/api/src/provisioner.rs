@@ -10,7 +10,6 @@ use crate::requirements::{self, LegacyRequirement};
 use crate::schema::{OpenObject, QuantityText, object, structural, wire};
 use crate::taints::{self, LegacyTaint};
 use crate::{Object, Reading, aws_node_template, limits, pool_annotations};
-use model::disruption::Window;
 use model::pool::{ApiVersion, Budget, ConsolidationPolicy, Disruption};
 use model::{Duration, NodePool, Operator, Requirement, labels};
 use serde_json::Value;
@@ -246,12 +245,6 @@ fn disruption(
         (None, true) => (ConsolidationPolicy::WhenEmptyOrUnderutilized, Some(Duration(0))),
         (None, false) => (ConsolidationPolicy::default(), None),
     };
-    let budget = Budget {
-        nodes: "10%".to_owned(),
-        reasons: Vec::new(),
-        schedule: None,
-        duration: None,
-        window: Window::Always,
-    };
+    let budget = Budget::always("10%");
     Disruption { policy, consolidate_after, budgets: vec![budget], ..Disruption::default() }
 }

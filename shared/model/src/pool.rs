@@ -49,6 +49,14 @@ pub struct Budget {
     pub window: Window,
 }
 
+impl Budget {
+    /// One that holds at all times and for all reasons.
+    pub fn always(nodes: impl Into<String>) -> Self {
+        let (reasons, window) = (Vec::new(), Window::Always);
+        Self { nodes: nodes.into(), reasons, schedule: None, duration: None, window }
+    }
+}
+
 /// A pool's rules of disruption.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disruption {

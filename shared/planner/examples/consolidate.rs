@@ -62,13 +62,7 @@ fn large(nodes: usize, pods: usize) -> Result<(), Failure> {
 fn one_turn(mut snapshot: Snapshot) -> (u128, usize) {
     for pool in &mut snapshot.node_pools {
         pool.disruption.consolidate_after = Some(model::Duration(0));
-        pool.disruption.budgets = vec![Budget {
-            nodes: "10%".to_owned(),
-            reasons: Vec::new(),
-            schedule: None,
-            duration: None,
-            window: Window::Always,
-        }];
+        pool.disruption.budgets = vec![Budget::always("10%")];
     }
     let start = Instant::now();
     let plan = planner::plan(&snapshot, &Options::default());

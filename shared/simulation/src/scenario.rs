@@ -2,7 +2,6 @@
 
 use crate::workload::Workload;
 use catalog::{Catalog, Request, Settings};
-use model::disruption::Window;
 use model::pool::{ApiVersion, Budget, ConsolidationPolicy, Disruption, ImageFamily, Kubelet};
 use model::resources::{CPU, MEMORY, PODS};
 use model::snapshot::DaemonSet;
@@ -163,13 +162,7 @@ fn default_pool() -> NodePool {
 
 /// A budget that holds at all times, for all reasons: a count or a percentage of nodes.
 pub fn budget(nodes: &str) -> Budget {
-    Budget {
-        nodes: nodes.to_owned(),
-        reasons: Vec::new(),
-        schedule: None,
-        duration: None,
-        window: Window::Always,
-    }
+    Budget::always(nodes)
 }
 
 /// Amazon Linux 2023 with the default root volume of 20 GiB.

@@ -63,13 +63,7 @@ fn every_field_of_the_reference_is_known() {
 
 #[test]
 fn defaults_fill_what_is_absent() {
-    let tenth = Budget {
-        nodes: "10%".to_owned(),
-        reasons: vec![],
-        schedule: None,
-        duration: None,
-        window: model::disruption::Window::Always,
-    };
+    let tenth = Budget::always("10%");
     for object in [node_pool(), beta_node_pool()] {
         check_findings(&object, &[]);
         let pool = pool(&object);

@@ -97,13 +97,7 @@ impl<'a> Allowance<'a> {
 /// The least that a budget holding now allows for the reason, and the budget. A budget that cannot be parsed allows none.
 fn tightest(pool: &NodePool, reason: DisruptionReason, total: usize) -> Option<(usize, Budget)> {
     let legacy = matches!(pool.api_version, ApiVersion::Legacy | ApiVersion::BuiltIn);
-    let default = Budget {
-        nodes: DEFAULT.to_owned(),
-        reasons: Vec::new(),
-        schedule: None,
-        duration: None,
-        window: Window::Always,
-    };
+    let default = Budget::always(DEFAULT);
     let named = &pool.disruption.budgets;
     let of_default = std::iter::once(&default).filter(|_| legacy && named.is_empty());
     let holds = |budget: &&Budget| {

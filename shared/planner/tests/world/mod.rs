@@ -61,13 +61,8 @@ pub(crate) fn pool(name: &str) -> NodePool {
 }
 
 pub(crate) fn budget(nodes: &str, reasons: &[&str]) -> Budget {
-    Budget {
-        nodes: nodes.to_owned(),
-        reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
-        schedule: None,
-        duration: None,
-        window: model::disruption::Window::Always,
-    }
+    let reasons = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+    Budget { reasons, ..Budget::always(nodes) }
 }
 
 impl World {

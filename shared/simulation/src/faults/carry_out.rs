@@ -156,7 +156,7 @@ impl World {
     fn find_own(&mut self, turn: &mut Turn) {
         let (mut own, mut marks) = (false, Vec::new());
         for message in turn.messages.clone() {
-            let (Message::SpotWarning(id) | Message::StateChange(id)) = message else { continue };
+            let (Message::Warning(id) | Message::StateChange(id)) = message else { continue };
             let Some(claim) = self.claim_of(id) else { continue };
             let Some(known) = self.api.see_claim(claim).filter(|claim| claim.launch.is_some())
             else {
@@ -164,7 +164,7 @@ impl World {
             };
             own = true;
             let (name, node) = (known.name.clone(), known.node_name.clone());
-            let told = self.warning_of(id).filter(|_| matches!(message, Message::SpotWarning(_)));
+            let told = self.warning_of(id).filter(|_| matches!(message, Message::Warning(_)));
             let Some(told) = told else { continue };
             let outweighs = told.outweighs(known.interruption.as_ref());
             let now = self.now.timestamp().plus(Duration(turn.skew_s));

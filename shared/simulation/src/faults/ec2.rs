@@ -276,8 +276,23 @@ impl World {
         self.note_warning(id);
         self.after_ms(WARNING_MS, Event::Taken(id));
         if !self.happens(self.odds.warning_lost) {
-            self.send(800, Message::SpotWarning(id));
+            self.send(800, Message::Warning(id));
         }
+    }
+
+    /// AWS Health tells that the instance's host is retired within the hour. Nothing but the event tells it.
+    pub(super) fn retire(&mut self, id: InstanceId) {
+        let Some(record) = self.instance(id) else { return };
+        if !record.instance.is_live() || record.warned.is_some() {
+            return;
+        }
+        let at = self.now.timestamp();
+        let left_s = self.random.between(900, 3600);
+        let deadline = Some(at.plus(Duration(left_s)));
+        let interruption = Interruption { kind: InterruptionKind::ScheduledChange, at, deadline };
+        self.ec2.instances[id.0].warned = Some((SimTime(i64::MAX), interruption));
+        self.after_ms(left_s * 1000, Event::Taken(id));
+        self.send(800, Message::Warning(id));
     }
 
     /// The warning that a message told of.

@@ -51,7 +51,7 @@ impl World {
         lines.into_iter().for_each(|line| self.log.say(self.now, || line));
     }
 
-    fn left_over(&mut self) -> Vec<(Rule, String)> {
+    pub(super) fn left_over(&mut self) -> Vec<(Rule, String)> {
         let mut left = Vec::new();
         let mut turn = super::turn::Turn::new(
             super::event::TurnId(0),

@@ -91,8 +91,8 @@ pub(super) enum Message {
     Tick,
     /// What a plan asked for.
     FollowUp,
-    /// EC2 warns of a spot interruption.
-    SpotWarning(InstanceId),
+    /// EC2 warns of a spot interruption, or AWS Health of a retirement.
+    Warning(InstanceId),
     /// EC2 tells that an instance stops or has stopped.
     StateChange(InstanceId),
 }
@@ -102,7 +102,7 @@ impl Message {
     pub(super) fn door(self) -> Door {
         match self {
             Self::PodsPending | Self::NodeDeleting | Self::NodeChanged => Door::PendingPods,
-            Self::SpotWarning(_) | Self::StateChange(_) => Door::Interruption,
+            Self::Warning(_) | Self::StateChange(_) => Door::Interruption,
             Self::Tick | Self::FollowUp => Door::Schedule,
         }
     }
@@ -130,6 +130,8 @@ pub(super) enum Mishap {
     },
     /// EC2 warns of one spot instance.
     SpotWarning(Option<InstanceId>),
+    /// AWS Health tells of an instance that it will be retired.
+    Retirement,
     /// Prices of all offerings change.
     PricesChange,
     /// The template of a pool changes.

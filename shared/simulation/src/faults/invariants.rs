@@ -220,7 +220,8 @@ impl World {
         let protected = node.and_then(|node| self.protected_pod(node, turn.now, claim, reason));
         self.voluntary.insert(id);
         self.voluntary.retain(|id| self.claims.contains_key(id));
-        if self.no_budgets || going > allowed(&pool, reason, total) {
+        let quiet = self.setup.quiet.iter().any(|own| own.pool == pool.name && own.is_on(turn.now));
+        if self.no_budgets || quiet || going > allowed(&pool, reason, total) {
             let what =
                 format!("{name} goes as {reason:?}: {going} of {total} nodes of {} go", pool.name);
             self.violate(Rule::NodeBudgets, what);

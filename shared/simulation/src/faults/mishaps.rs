@@ -27,6 +27,11 @@ impl World {
                     self.warn(id);
                 }
             }
+            Mishap::Retirement => {
+                if let Some(id) = self.some_instance(|_| true) {
+                    self.retire(id);
+                }
+            }
             Mishap::PricesChange => self.change_prices(),
             Mishap::PoolChanges(pool) => self.change_pool(&pool),
         }

@@ -5,13 +5,15 @@ use super::odds::Odds;
 use super::pace::Pace;
 use super::workloads;
 use crate::{Random, SimTime};
+use model::disruption::Window;
 use model::pool::{ApiVersion, Budget, ConsolidationPolicy, Disruption};
 use model::resources::{CPU, MEMORY, NODES, PODS};
 use model::snapshot::{DaemonSet, PodDisruptionBudget};
 use model::taints::{Effect, Taint};
 use model::{
     CapacityType, Duration, InstanceType, Labels, MicroUsdPerHour, NodeClass, NodePool, Offering,
-    Operator, PodSpec, Requirement, Requirements, Resources, Snapshot, Toleration, labels,
+    Operator, PodSpec, Requirement, Requirements, Resources, Snapshot, Timestamp, Toleration,
+    labels,
 };
 use std::sync::Arc;
 
@@ -44,6 +46,29 @@ pub(super) enum Kind {
     Job(i64),
 }
 
+/// A pool that allows no disruption for a part of each period: a budget of no nodes with a schedule and a duration.
+#[derive(Clone, Debug)]
+pub(super) struct Quiet {
+    pub(super) pool: String,
+    pub(super) period_s: i64,
+    pub(super) lasts_s: i64,
+}
+
+impl Quiet {
+    /// As it is worked out where the pool is read.
+    pub(super) fn window(&self, now: Timestamp) -> Window {
+        let begun = now.0 - now.0.rem_euclid(self.period_s);
+        if self.is_on(now) {
+            return Window::Until(Timestamp(begun + self.lasts_s));
+        }
+        Window::From(Timestamp(begun + self.period_s))
+    }
+
+    pub(super) fn is_on(&self, now: Timestamp) -> bool {
+        now.0.rem_euclid(self.period_s) < self.lasts_s
+    }
+}
+
 /// A disruption budget and how it is kept.
 #[derive(Clone, Debug)]
 pub(super) struct PodBudget {
@@ -66,6 +91,8 @@ pub(super) struct Setup {
     pub(super) odds: Odds,
     /// How many nodes of someone else there are.
     pub(super) foreign: usize,
+    /// When some pools disturb nobody.
+    pub(super) quiet: Vec<Quiet>,
     /// Whether a node of upstream's Karpenter is there too.
     pub(super) upstream_node: bool,
     /// From then on nothing goes wrong.
@@ -82,12 +109,15 @@ impl Setup {
         let mut random = Random::new(seed);
         let calm_at = SimTime::from_s(random.between(600, 1500));
         let odds = Odds::of_seed(&mut random);
-        let mishaps = mishaps(&mut random, calm_at);
+        let mut mishaps = mishaps(&mut random, calm_at);
         // A dead kubelet is repaired after half an hour, and its pods leave after five minutes more.
         let repair = mishaps.iter().any(|(_, mishap)| *mishap == Mishap::KubeletDies);
         let settle_s = if repair { 3300 } else { 1800 };
         let mut cluster = cluster(&types(&mut random));
         cluster.node_pools = pools(&mut random);
+        let mut more = Random::new(seed ^ 0x4EA1_714D);
+        mishaps.extend(retirement(&mut more, calm_at));
+        let quiet = quiet(&mut more, &mut cluster.node_pools);
         let drains =
             cluster.node_pools.iter().take(1).all(|pool| pool.termination_grace_period.is_some());
         let (workloads, budgets) = workloads::of_seed(&mut random, &cluster, calm_at, drains);
@@ -99,6 +129,7 @@ impl Setup {
             mishaps,
             odds,
             foreign: random.between(1, 3) as usize,
+            quiet,
             upstream_node: random.below(3) == 0,
             calm_at,
             end: calm_at.plus_ms(settle_s * 1000),
@@ -124,6 +155,28 @@ fn mishaps(random: &mut Random, calm_at: SimTime) -> Vec<(SimTime, Mishap)> {
         };
         let latest_s = calm_at.0 / 1000 - 1;
         all.push((SimTime::from_s(random.between(90, latest_s)), mishap));
+    }
+    all
+}
+
+fn retirement(random: &mut Random, calm_at: SimTime) -> Option<(SimTime, Mishap)> {
+    let told_s = random.between(90, calm_at.0 / 1000 - 1);
+    (random.below(3) == 0).then_some((SimTime::from_s(told_s), Mishap::Retirement))
+}
+
+fn quiet(random: &mut Random, pools: &mut [NodePool]) -> Vec<Quiet> {
+    let mut all = Vec::new();
+    for pool in pools {
+        if random.below(4) > 0 {
+            continue;
+        }
+        let period_s = random.between(120, 900);
+        let lasts_s = period_s * random.between(10, 60) / 100;
+        let quiet = Quiet { pool: pool.name.clone(), period_s, lasts_s };
+        let window = quiet.window(SimTime::default().timestamp());
+        let nobody = Budget { window, ..Budget::always("0") };
+        pool.disruption.budgets.push(nobody);
+        all.push(quiet);
     }
     all
 }
@@ -259,14 +312,8 @@ pub(super) fn batch_taint() -> Taint {
 }
 
 fn disruption(random: &mut Random) -> Disruption {
-    let nodes = ["10%", "1", "50%", "100%"][random.below(4) as usize].to_owned();
-    let budget = Budget {
-        nodes,
-        reasons: Vec::new(),
-        schedule: None,
-        duration: None,
-        window: model::disruption::Window::Always,
-    };
+    let nodes = ["10%", "1", "50%", "100%"][random.below(4) as usize];
+    let budget = Budget::always(nodes);
     let policy = if random.below(4) == 0 {
         ConsolidationPolicy::WhenEmpty
     } else {

@@ -4,6 +4,7 @@ use super::ec2;
 use super::setup::TYPES;
 use super::turn::Turn;
 use super::world::World;
+use model::disruption::Window;
 use model::{Duration, InstanceType, Timestamp, UnavailableOffering};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,14 @@ impl World {
         let instances = self.describe_instances();
         let now = self.now.timestamp().plus(Duration(turn.skew_s));
         let types = self.offered_types(now);
+        let quiet = &self.setup.quiet;
         let snapshot = self.api.rest();
+        for pool in &mut snapshot.node_pools {
+            let own = quiet.iter().find(|quiet| quiet.pool == pool.name);
+            let budgets = pool.disruption.budgets.iter_mut();
+            let timed = budgets.filter(|budget| budget.window != Window::Always);
+            timed.zip(own).for_each(|(budget, own)| budget.window = own.window(now));
+        }
         snapshot.now = now;
         snapshot.instances = Some(instances);
         snapshot.instance_types.insert(TYPES.to_owned(), types);

@@ -124,6 +124,7 @@ impl Storm {
             mishaps: vec![(SimTime::from_s(STORM_AT_S), storm)],
             odds: Odds::none(),
             foreign: 0,
+            quiet: Vec::new(),
             upstream_node: false,
             calm_at: SimTime::from_s(end_s),
             end: SimTime::from_s(end_s),
@@ -174,13 +175,7 @@ fn pool() -> NodePool {
     ];
     let mut pool = setup::pool("general", &["spot", "on-demand"]);
     pool.requirements = Requirements::from_list(&requirements);
-    let budget = Budget {
-        nodes: "10%".to_owned(),
-        reasons: Vec::new(),
-        schedule: None,
-        duration: None,
-        window: model::disruption::Window::Always,
-    };
+    let budget = Budget::always("10%");
     pool.disruption.policy = ConsolidationPolicy::WhenEmpty;
     pool.disruption.consolidate_after = Some(Duration(30));
     pool.disruption.budgets = vec![budget];
