@@ -166,6 +166,8 @@ pub enum Drift {
     SecurityGroupDrifted,
     /// The class no longer selects the capacity reservation.
     CapacityReservationDrifted,
+    /// The class names another placement group, or none.
+    PlacementGroupDrifted,
     /// The pool was asked to replace its nodes (`joiner rotate`).
     Rotated,
 }

@@ -309,6 +309,9 @@ pub struct Instance {
     /// The capacity reservation that it runs in, by id.
     #[serde(default)]
     pub reservation_id: Option<String>,
+    /// The placement group that it runs in, by id and by name; empty if in none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placement_group: Vec<String>,
     /// Its tags.
     pub tags: Labels,
     /// What AWS tells about it when it is asked (DescribeSpotInstanceRequests, DescribeInstanceStatus).

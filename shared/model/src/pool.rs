@@ -244,6 +244,9 @@ pub struct NodeClass {
     /// The capacity reservations that it selects now, by id; `None` where it selects none or AWS was not asked.
     #[serde(default)]
     pub reservation_ids: Option<Vec<String>>,
+    /// The placement group that it names, by id or by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement_group: Option<String>,
     /// Why the class cannot be used now, if it cannot.
     pub problem: Option<String>,
 }

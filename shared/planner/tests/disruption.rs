@@ -197,6 +197,16 @@ fn each_kind_of_drift_is_found_and_nothing_else() {
     check(&|world| reserved(CapacityType::Reserved, world), true);
     // It fell into an open reservation that the class knows nothing of.
     check(&|world| reserved(CapacityType::OnDemand, world), false);
+    let group = |class: Option<&str>, own: &[&str], world: &mut World| {
+        world.snapshot.node_classes[0].placement_group = class.map(str::to_owned);
+        let own = own.iter().map(|text| (*text).to_owned());
+        world.instance("i-n0").placement_group = own.collect();
+    };
+    check(&|world| group(Some("near"), &["pg-1", "near"], world), false);
+    check(&|world| group(Some("pg-1"), &["pg-1", "near"], world), false);
+    check(&|world| group(Some("far"), &["pg-1", "near"], world), true);
+    check(&|world| group(Some("near"), &[], world), true);
+    check(&|world| group(None, &["pg-1", "near"], world), true);
     let rotate = |at: i64, world: &mut World| {
         world.pool().disruption.rotate_before = Some(Timestamp(at));
     };

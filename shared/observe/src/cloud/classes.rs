@@ -207,6 +207,9 @@ pub fn apply(resolved: &ResolvedNodeClass, class: &mut NodeClass) {
     let reservations = &resolved.capacity_reservations;
     class.reservation_ids =
         known(resolved, "CapacityReservationsReady", reservations, |found| &found.id);
+    let named = &resolved.spec;
+    class.placement_group =
+        named.placement_group_id.clone().or_else(|| named.placement_group_name.clone());
     // Reservations that cannot be read cost only their discount.
     let first = resolved.problems.iter().find(|(name, _)| name != "CapacityReservationsReady");
     class.problem = class.problem.take().or_else(|| first.map(|(_, message)| message.clone()));

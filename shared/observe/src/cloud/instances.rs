@@ -57,9 +57,18 @@ fn instance(found: &types::Instance) -> Option<Instance> {
         subnet_id: text(found.subnet_id()),
         security_group_ids,
         reservation_id: found.capacity_reservation_id().map(str::to_owned),
+        placement_group: placement_group(found),
         interruption: None,
         tags: tags(found.tags()),
     })
+}
+
+fn placement_group(found: &types::Instance) -> Vec<String> {
+    let placement = found.placement();
+    let named = placement.and_then(|placement| placement.group_name());
+    let by_id = placement.and_then(|placement| placement.group_id());
+    let given = by_id.into_iter().chain(named).filter(|text| !text.is_empty());
+    given.map(str::to_owned).collect()
 }
 
 fn capacity_type(found: &types::Instance) -> CapacityType {

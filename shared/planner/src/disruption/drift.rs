@@ -95,6 +95,10 @@ fn by_class(claim: &NodeClaim, class: &NodeClass, instance: &Instance) -> Option
     if reserved.is_some_and(|own| lost(class.reservation_ids.as_ref(), own)) {
         return Some(Drift::CapacityReservationDrifted);
     }
+    let group = class.placement_group.iter().any(|named| !instance.placement_group.contains(named));
+    if group || (class.placement_group.is_none() && !instance.placement_group.is_empty()) {
+        return Some(Drift::PlacementGroupDrifted);
+    }
     let mut own = instance.security_group_ids.clone();
     own.sort();
     let other = |ids: &&Vec<String>| !ids.is_empty() && !own.is_empty() && **ids != own;

@@ -63,6 +63,7 @@ fn instance(id: &str, state: InstanceState) -> Instance {
         subnet_id: String::new(),
         security_group_ids: Vec::new(),
         reservation_id: None,
+        placement_group: Vec::new(),
         interruption: None,
         tags: [(labels::BATCH.to_owned(), "b".to_owned())].into(),
     }

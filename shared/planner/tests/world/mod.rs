@@ -168,6 +168,7 @@ impl World {
             subnet_id: "subnet-1".to_owned(),
             security_group_ids: vec!["sg-1".to_owned()],
             reservation_id: None,
+            placement_group: Vec::new(),
             tags: [(labels::BATCH.to_owned(), batch.to_owned())].into(),
             interruption: None,
         });

@@ -179,6 +179,7 @@ impl World {
             subnet_id: String::new(),
             security_group_ids: Vec::new(),
             reservation_id: None,
+            placement_group: Vec::new(),
             tags,
             interruption: None,
         };

@@ -29,6 +29,7 @@ impl World<'_> {
         let batch = claim.launch.as_ref().map(|launch| launch.batch.clone());
         Some(Instance {
             reservation_id: None,
+            placement_group: Vec::new(),
             id: format!("i-{:017x}", id.0),
             instance_type: record.offering.instance_type.clone(),
             zone: record.offering.zone.clone(),

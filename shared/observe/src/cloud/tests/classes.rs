@@ -139,6 +139,7 @@ async fn drift_is_told_by_what_is_selected_now_and_only_where_that_is_known() {
     let applied = |resolved: &ResolvedNodeClass| {
         let mut class = NodeClass::default();
         apply(resolved, &mut class);
+        assert_eq!(class.placement_group, None);
         (class.subnet_ids, class.security_group_ids)
     };
     let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
@@ -149,6 +150,11 @@ async fn drift_is_told_by_what_is_selected_now_and_only_where_that_is_known() {
     let full = json!({ "subnetSelectorTerms": by_tag("full") });
     let full = check(full, &[], &["sg-1"], &[problem]).await;
     assert_eq!(applied(&full), (None, ids(&["sg-1"])));
+    let near = json!({ "placementGroupSelector": { "name": "near" } });
+    let near = check(near, &["subnet-1", "subnet-2"], &["sg-1"], &[]).await;
+    let mut class = NodeClass::default();
+    apply(&near, &mut class);
+    assert_eq!(class.placement_group.as_deref(), Some("near"));
 }
 
 #[tokio::test]

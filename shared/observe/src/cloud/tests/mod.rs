@@ -32,6 +32,7 @@ async fn instances_are_found_by_the_clusters_tag_page_by_page() {
         subnet_id: "subnet-1".to_owned(),
         security_group_ids: vec!["sg-1".to_owned(), "sg-2".to_owned()],
         reservation_id: None,
+        placement_group: vec!["pg-1".to_owned(), "near".to_owned()],
         interruption: None,
         tags: tags
             .map(|(key, value)| (key.to_owned(), value.to_owned()))

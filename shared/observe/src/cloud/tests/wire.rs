@@ -185,7 +185,7 @@ pub(super) fn instance(id: &str, state: &str, extra: &str) -> String {
         "<item><reservationId>r-1</reservationId><ownerId>123456789012</ownerId><instancesSet><item><instanceId>{id}</instanceId>\
          <imageId>ami-1</imageId><instanceState><code>16</code><name>{state}</name></instanceState>\
          <privateDnsName>ip-10-0-0-4.ec2.internal</privateDnsName><instanceType>m5.large</instanceType>\
-         <launchTime>2026-11-23T00:00:00.000Z</launchTime><placement><availabilityZone>us-east-1a</availabilityZone></placement>\
+         <launchTime>2026-11-23T00:00:00.000Z</launchTime><placement><availabilityZone>us-east-1a</availabilityZone><groupName>near</groupName><groupId>pg-1</groupId></placement>\
          <subnetId>subnet-1</subnetId><groupSet><item><groupId>sg-2</groupId></item><item><groupId>sg-1</groupId></item></groupSet>\
          {extra}{tags}</item></instancesSet></item>"
     )
