@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -139,6 +140,32 @@ def site(cluster: str = CLUSTER) -> list[str]:
     return ["--cluster", cluster, "--kubeconfig", os.environ["KUBECONFIG"]]
 
 
+def afresh() -> None:
+    """The account is as at the start, and nodes of instances that are no more do not stand for those to come, which get their names."""
+    door("reset")
+    forget()
+    kubectl("delete", "pods", "--all-namespaces", "--all", "--force", "--grace-period=0")
+    kubectl("delete", "nodes", "--all")
+
+
+def two_are_ready() -> None:
+    deadline = time.monotonic() + 60
+    while kubectl("get", "nodes", "--no-headers").count(" Ready ") < 2:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the two nodes do not join:\n{kubectl('get', 'nodes')}")
+        time.sleep(0.5)
+
+
+def stacks() -> dict[str, str]:
+    return {each["StackName"]: each["StackStatus"] for each in boto3.client("cloudformation").describe_stacks()["Stacks"]}
+
+
+def changes(said: str) -> list[str]:
+    """What was not as it should be."""
+    verbs = ("  create ", "  update ", "  remove ", "  conflict ")
+    return [line for line in said.splitlines() if line.startswith(verbs)]
+
+
 class Account:
     """Two VPCs: the cluster's with public, private and secondary subnets and gen3's groups, and a foreign one with the same names."""
 
@@ -256,6 +283,18 @@ spec:
             self.ec2.delete_security_group(GroupId=group["GroupId"])
         for vpc in self.ec2.describe_vpcs(Filters=ours)["Vpcs"]:
             self.ec2.delete_vpc(VpcId=vpc["VpcId"])
+
+    def state(self) -> dict:
+        """What an installation changes in the account, to compare."""
+        # That of kept turns is the stack's.
+        names = [each["Name"] for each in boto3.client("s3").list_buckets()["Buckets"]]
+        buckets = [name for name in names if name.startswith("joiner-") and "-turns-" not in name]
+        repositories = [each["repositoryName"] for each in boto3.client("ecr").describe_repositories()["repositories"]]
+        mapped = kubectl("get", "configmap", "-n", "kube-system", "aws-auth", "-o", "jsonpath={.data.mapRoles}")
+        return {
+            "tags": self.discovery(), "stacks": stacks(), "buckets": sorted(buckets), "repositories": repositories,
+            "aws-auth": mapped, "groups": self.sizes(),
+        }
 
     def discovery(self) -> dict[str, str]:
         """The discovery tag of every subnet and group of the account that has one, by id."""

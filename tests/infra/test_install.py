@@ -16,7 +16,9 @@ import urllib.request
 from pathlib import Path
 
 import boto3
-from installation import CLUSTER, FUNCTIONS, JOINER, Account, calm, door, fault, forget, image, joiner, kubectl, release, site, tar
+from installation import (
+    CLUSTER, FUNCTIONS, JOINER, Account, afresh, calm, changes, door, fault, forget, image, joiner, kubectl, release, site, stacks, tar, two_are_ready,
+)
 from rendered import TOP
 
 RELEASE: Path
@@ -26,16 +28,11 @@ SCRATCH = tempfile.TemporaryDirectory()
 
 def setUpModule():
     global RELEASE, WORLD
-    door("reset")
-    forget()
+    afresh()
     RELEASE = release(Path(SCRATCH.name))
     WORLD = Account().make()
     WORLD.two_nodes()
-    deadline = time.monotonic() + 60
-    while kubectl("get", "nodes", "--no-headers").count(" Ready ") < 2:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"the two nodes do not join:\n{kubectl('get', 'nodes')}")
-        time.sleep(0.5)
+    two_are_ready()
 
 
 def tearDownModule():
@@ -52,10 +49,6 @@ def uninstall(cluster: str = CLUSTER) -> tuple[int, str]:
     return joiner("uninstall", *site(cluster), "--yes")
 
 
-def stacks() -> dict[str, str]:
-    return {each["StackName"]: each["StackStatus"] for each in boto3.client("cloudformation").describe_stacks()["Stacks"]}
-
-
 def parameters(cluster: str = CLUSTER) -> dict[str, str]:
     stack = boto3.client("cloudformation").describe_stacks(StackName=f"joiner-{cluster}")["Stacks"][0]
     return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
@@ -67,27 +60,12 @@ def outputs(cluster: str = CLUSTER) -> dict[str, str]:
 
 
 def account() -> dict:
-    """What an installation changes in the account, to compare."""
-    # That of kept turns is the stack's.
-    names = [each["Name"] for each in boto3.client("s3").list_buckets()["Buckets"]]
-    buckets = [name for name in names if name.startswith("joiner-") and "-turns-" not in name]
-    repositories = [each["repositoryName"] for each in boto3.client("ecr").describe_repositories()["repositories"]]
-    mapped = kubectl("get", "configmap", "-n", "kube-system", "aws-auth", "-o", "jsonpath={.data.mapRoles}")
-    return {
-        "tags": WORLD.discovery(), "stacks": stacks(), "buckets": sorted(buckets), "repositories": repositories,
-        "aws-auth": mapped, "groups": WORLD.sizes(),
-    }
+    return WORLD.state()
 
 
 def steps(said: str) -> list[str]:
     """The names of the steps that were begun."""
     return [line.split("] ")[1] for line in said.splitlines() if line.startswith("[") and "] " in line]
-
-
-def changes(said: str) -> list[str]:
-    """What was not as it should be."""
-    verbs = ("  create ", "  update ", "  remove ", "  conflict ")
-    return [line for line in said.splitlines() if line.startswith(verbs)]
 
 
 class Case(unittest.TestCase):

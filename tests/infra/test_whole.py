@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 import boto3
-from installation import CLUSTER, FUNCTIONS, JOINER, Account, door, forget, joiner, kubectl, release, site
+from installation import CLUSTER, FUNCTIONS, JOINER, Account, afresh, door, forget, joiner, kubectl, release, site, two_are_ready
 from rendered import TOP
 
 SCRATCH = tempfile.TemporaryDirectory()
@@ -29,8 +29,7 @@ class Whole(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        door("reset")
-        forget()
+        afresh()
         cls.account = Account().make()
         cls.account.two_nodes()
         cls.ec2 = boto3.client("ec2")
@@ -39,7 +38,7 @@ class Whole(unittest.TestCase):
         kubectl("delete", "namespace", "joiner", "--ignore-not-found")
         cls.binaries = stripped(Path(SCRATCH.name) / "binaries")
         cls.release = release(Path(SCRATCH.name), cls.binaries)
-        eventually("two nodes join", lambda: kubectl("get", "nodes", "--no-headers").count(" Ready ") >= 2)
+        two_are_ready()
         cls.webhooks = []
 
     @classmethod

@@ -30,5 +30,26 @@ pub(crate) async fn of_nodes(site: &Site) -> Result<String, Problem> {
         of_aws(IAM_LIST_INSTANCE_PROFILES_FOR_ROLE, format!("role {}", role.name), &error)
     })?;
     let names = answer.instance_profiles().iter().map(|profile| profile.instance_profile_name());
-    names.min().map(str::to_owned).ok_or_else(|| missing("no profile holds the role of the nodes"))
+    let found = chosen(names.collect(), &format!("{vpc}_EKS_workers"));
+    found.ok_or_else(|| missing("no profile holds the role of the nodes"))
+}
+
+fn chosen(names: Vec<&str>, wanted: &str) -> Option<String> {
+    let wanted = names.iter().find(|name| **name == wanted);
+    wanted.or(names.iter().min()).map(|name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_of_gen3_goes_before_others_that_hold_the_role() {
+        let check = |names: &[&str], expected: Option<&str>| {
+            assert_eq!(chosen(names.to_vec(), "qa_EKS_workers").as_deref(), expected);
+        };
+        check(&["Other", "qa_EKS_workers"], Some("qa_EKS_workers"));
+        check(&["b", "a"], Some("a"));
+        check(&[], None);
+    }
 }

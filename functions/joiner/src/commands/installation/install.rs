@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// gen3's manifest.json, whose block .global.karpenter decides; given several times for hosts that share a VPC
     #[arg(long, value_name = "FILE")]
     manifest: Vec<PathBuf>,
-    /// Go over conflicts that can be gone over: tags of another value
+    /// Go over conflicts that can be gone over: tags of another value, permissions that IAM's simulator denies, a stack that is broken
     #[arg(long)]
     force: bool,
     /// Take over the pools, classes and nodes of a Karpenter that is there

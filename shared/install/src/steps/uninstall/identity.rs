@@ -2,7 +2,7 @@
 
 use crate::aws_auth;
 use crate::change::Change;
-use crate::site::{Authentication, Site};
+use crate::site::Site;
 use crate::steps::{Doing, Progress, Step};
 
 /// The functions' user, and what of identities is left.
@@ -20,9 +20,8 @@ impl Step for Identity {
                 Change::keep("service-linked role AWSServiceRoleForEC2Spot", left),
                 Change::keep("OIDC provider of the cluster", left),
             ];
-            if site.authentication == Authentication::ConfigMap
-                && aws_auth::has_ours(&aws_auth::read(site).await?)
-            {
+            // Also where access entries are read: the cluster may have had none when Joiner was installed.
+            if aws_auth::has_ours(&aws_auth::read(site).await?) {
                 let map = "ConfigMap kube-system/aws-auth";
                 changes.push(Change::remove(map, "the entry of the group joiner:functions"));
             }
