@@ -59,7 +59,8 @@ def measure(options) -> dict:
 def memories(template: str) -> dict[str, int]:
     """What each function gets by the template's defaults."""
     default = {name: int(mb) for name, mb in re.findall(r"^  (\w*MemoryMb):[\s\S]*?Default: (\d+)", template, re.MULTILINE)}
-    return dict.fromkeys(episode.FUNCTIONS, default["MemoryMb"]) | {"on-pending-pods": default["PendingPodsMemoryMb"]}
+    quick = dict.fromkeys(["on-pending-pods", "on-interruption"], default["PendingPodsMemoryMb"])
+    return dict.fromkeys(episode.FUNCTIONS, default["MemoryMb"]) | quick
 
 
 def invocations(known: dict, wakes: dict) -> list[Work]:
