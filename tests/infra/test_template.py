@@ -160,7 +160,13 @@ class Deployed(unittest.TestCase):
         ec2 = boto3.client("ec2", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
         vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
         subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"][:2]]
-        given = EVERYTHING | {"ClusterName": "whole", "SystemNodes": nodes, "VpcId": vpc, "SubnetIds": ",".join(subnets), "SystemImageId": "ami-0123456789abcdef0"}
+        # The two nodes are made where nodes are.
+        own = boto3.client("ec2")
+        zones = ",".join(each["SubnetId"] for each in own.describe_subnets()["Subnets"][:2])
+        group = own.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+        profile = f"KarpenterNodeInstanceProfile-{os.environ['JOINER_CLUSTER']}"
+        given = EVERYTHING | {"ClusterName": "whole", "SystemNodes": nodes, "VpcId": vpc, "SubnetIds": ",".join(subnets), "KubernetesVersion": "1.35"}
+        given |= {"SystemSubnetIds": zones, "SystemSecurityGroupIds": group, "SystemInstanceProfile": profile}
         expected = Stack(given)
         template, name = self.with_code(directory), f"whole-{nodes}"
         bucket = f"whole-{nodes}"
