@@ -348,6 +348,44 @@ class AccessEntries(Case):
         self.assertEqual(set(asked), {"CONNECT eks.us-east-1.amazonaws.com:443 HTTP/1.1"})
 
 
+def objects() -> list[str]:
+    """What an installation changes in the cluster, each with its version."""
+    kinds = "namespaces,customresourcedefinitions,deployments,daemonsets,configmaps,secrets,clusterroles,clusterrolebindings,services"
+    kinds += ",validatingwebhookconfigurations,mutatingwebhookconfigurations"
+    names = "jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.uid}{\"\\n\"}{end}"
+    return sorted(kubectl("get", kinds, "--all-namespaces", "-o", names).splitlines())
+
+
+class HalfGone(Case):
+    """Somebody has taken parts of an installation away, one by one and by hand."""
+
+    def test_what_is_gone_comes_again_and_what_is_left_goes(self):
+        before = account()
+        self.done(install("--yes"))
+        whole = account()
+        self.take_away()
+        self.refused(joiner("install", *site(), "--yes"), 1, "step preflight: release", "say --artifacts FILE")
+        self.done(install("--yes"))
+        self.assertEqual(account(), whole)
+        self.assertEqual(changes(self.done(install("--yes"))), [])
+        self.take_away()
+        self.done(uninstall())
+        self.assertEqual(account(), before)
+        self.assertEqual(kubectl("get", "deployments", "-n", "joiner", "-o", "name"), "")
+
+    def take_away(self) -> None:
+        """The bucket, the repository, an entry of aws-auth, a tag, and the webhook with its rights."""
+        s3, bucket = boto3.client("s3"), account()["buckets"][0]
+        for each in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+            s3.delete_object(Bucket=bucket, Key=each["Key"])
+        s3.delete_bucket(Bucket=bucket)
+        boto3.client("ecr").delete_repository(repositoryName=f"joiner/{CLUSTER}/webhook", force=True)
+        WORLD.admit_nodes()
+        WORLD.undiscover(WORLD.subnets["eks_private_0"])
+        kubectl("delete", "deployment,serviceaccount", "-n", "joiner", "joiner-webhook")
+        kubectl("delete", "clusterrole", "joiner-webhook")
+
+
 class Conflicts(Case):
     def setUp(self):
         self.before = account()
@@ -506,9 +544,9 @@ def names_of(cluster: str) -> set[str]:
 class BadInput(Case):
     def check(self, arguments, code: int, *parts: str, **environment) -> None:
         with self.subTest(arguments=arguments):
-            before = account()
+            before = account(), objects()
             self.refused(joiner(*arguments, **environment), code, *parts)
-            self.assertEqual(account(), before, "nothing was changed")
+            self.assertEqual((account(), objects()), before, "nothing was changed")
 
     def test_each_says_what_to_do(self):
         scratch = Path(SCRATCH.name)
@@ -529,6 +567,18 @@ class BadInput(Case):
         self.check(["install", *site(), "--yes", "--artifacts", scratch / "empty.tar"], 1, "it has no SHA256SUMS")
         self.check(["install", *site(), "--yes", "--manifest", scratch / "manifest.json"], 2, "manifest.json")
         self.check(["install", "--yes"], 2, "--cluster")
+        for command in ("uninstall", "update", "verify", "rotate-system-nodes", "preflight"):
+            consent = [] if command in ("verify", "preflight") else ["--yes"]
+            self.check([command, "--cluster", "", *consent], 2, "it is empty; say --cluster NAME")
+            self.check([command, "--cluster", "nowhere", *consent], 1, "cluster nowhere in us-east-1 is not there")
+            self.check([command, *site(), "--vpc", "wrong", *consent], 1, f"it is in the VPC {CLUSTER}")
+        (scratch / "folder").mkdir()
+        self.check(["update", *site(), "--yes", "--config", scratch / "none"], 2, "none")
+        (scratch / "folder" / "pool.yaml").write_text("kind: Provisioner\napiVersion: karpenter.sh/v1alpha5\nmetadata: {name: b}\nspec: {weight: x}\n")
+        self.check(["update", *site(), "--yes", "--config", scratch / "folder"], 2, "pool.yaml:1: spec")
+        self.check(["install", *site(), "--yes", "--node-role", "nobody", "--artifacts", RELEASE], 1, "node role nobody is not there")
+        self.check(["rotate-system-node"], 2, "unrecognized subcommand")
+        self.check(["install", *site(), "--mode", "acts"], 2, "observe")
 
     def test_without_credentials_or_region(self):
         none = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}

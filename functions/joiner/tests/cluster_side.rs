@@ -5,6 +5,8 @@
 
 #[path = "cluster_side/kills.rs"]
 mod kills;
+#[path = "cluster_side/modern.rs"]
+mod modern;
 #[path = "../../../shared/runtime/tests/real/stack.rs"]
 mod stack;
 #[path = "cluster_side/world.rs"]
@@ -325,8 +327,8 @@ async fn make_karpenter(world: &World) -> String {
     });
     world.make(TEMPLATES, &class).await;
     let instance = world.launch("karpenter.sh/provisioner-name=default,karpenter.sh/capacity-type=on-demand,karpenter.sh/initialized=true").await;
+    world.tag(&instance, &[("karpenter.sh/provisioner-name", "default")]).await;
     let client = json!({ "service": { "name": "karpenter", "namespace": "karpenter" } });
-    // Nobody answers for it here, so that it stands before nothing that is written while Karpenter works.
     // Nobody answers for it here, so that it stands before nothing that is written while Karpenter works.
     let rules = json!([{ "apiGroups": ["karpenter.sh"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["nodepools"] }]);
     let webhook = json!({

@@ -2,6 +2,7 @@
 
 use super::stack::Stack;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ec2::types::Tag;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use base64::Engine;
 use install::{Event, Options, Site, Step, StepError};
@@ -143,8 +144,30 @@ impl World {
             .instance_type("m5.xlarge".into());
         let made = made.min_count(1).max_count(1).subnet_id(subnet.subnet_id().unwrap());
         let encoded = base64::engine::general_purpose::STANDARD.encode(script);
+        let groups = ec2.describe_security_groups().send().await.unwrap();
+        let groups = groups.security_groups().iter().filter(|group| {
+            group.tags().iter().any(|tag| tag.key() == Some("karpenter.sh/discovery"))
+        });
+        let groups = groups.filter_map(|group| group.group_id()).map(str::to_owned).collect();
+        let made = made.set_security_group_ids(Some(groups));
         let made = made.user_data(encoded).send().await.unwrap();
         made.instances()[0].instance_id().unwrap().to_owned()
+    }
+
+    /// What Karpenter writes on instances, beside what it says of itself in these.
+    pub(crate) async fn tag(&self, instance: &str, tags: &[(&str, &str)]) {
+        let cluster = format!("kubernetes.io/cluster/{}", self.site.cluster);
+        let all = [(cluster.as_str(), "owned")].into_iter().chain(tags.iter().copied());
+        let all = all.map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let tagged = self.site.aws.ec2.create_tags().resources(instance);
+        tagged.set_tags(Some(all.collect())).send().await.unwrap();
+    }
+
+    /// The image of an instance.
+    pub(crate) async fn image_of(&self, instance: &str) -> String {
+        let found = self.site.aws.ec2.describe_instances().instance_ids(instance).send().await;
+        let found = found.unwrap();
+        found.reservations()[0].instances()[0].image_id().unwrap().to_owned()
     }
 
     /// The node of an instance, once it is ready.

@@ -25,6 +25,8 @@ pub(crate) struct Adoption {
     claims: Vec<(String, Value)>,
     /// Nodes without a claim, and the claim that each gets.
     nodes: Vec<(String, Value)>,
+    /// Claims that Karpenter had begun: nothing was bought for them, and their pods are planned anew.
+    begun: Vec<String>,
     /// Nodes that cannot be taken over, and why.
     left: Vec<(String, String)>,
 }
@@ -38,8 +40,12 @@ impl Adoption {
         let nodes = self.nodes.iter().map(|(name, _)| {
             Change::update(format!("node {name}"), "gets a claim of Joiner's; it runs on")
         });
+        let begun = self.begun.iter().map(|name| {
+            let told = "Karpenter had begun it: it has no instance, and its pods are planned anew";
+            Change::remove(format!("nodeclaim {name}"), told)
+        });
         let left = self.left.iter().map(|(name, why)| Change::keep(format!("node {name}"), why));
-        claims.chain(nodes).chain(left).collect()
+        claims.chain(nodes).chain(begun).chain(left).collect()
     }
 }
 
@@ -70,10 +76,15 @@ fn adoption(claims: &[Value], nodes: &[Value], pools: &[Value]) -> Adoption {
     for claim in claims {
         let own = claim["metadata"]["annotations"][labels::LAUNCH].is_string();
         let bought = !text(claim, "/status/providerID").is_empty();
-        // One without an instance is nobody's: Karpenter is gone, and its pods are planned anew.
-        if !own && bought && claim["metadata"]["deletionTimestamp"].is_null() {
-            let name = text(claim, "/metadata/name").to_owned();
-            adoption.claims.push((name, request(claim, text(claim, "/spec/nodeClassRef/name"))));
+        let name = text(claim, "/metadata/name").to_owned();
+        match (own, bought) {
+            (true, _) => {}
+            (false, false) => adoption.begun.push(name),
+            // Also one that is being deleted: nobody else would end its instance.
+            (false, true) => {
+                let of_class = text(claim, "/spec/nodeClassRef/name");
+                adoption.claims.push((name, request(claim, of_class)));
+            }
         }
     }
     let claimed = claims.iter().map(|claim| text(claim, "/status/providerID"));
@@ -82,7 +93,9 @@ fn adoption(claims: &[Value], nodes: &[Value], pools: &[Value]) -> Adoption {
         let id = text(node, "/spec/providerID");
         let name = text(node, "/metadata/name").to_owned();
         let Some((pool, version)) = pool_of(node) else { continue };
-        if claimed.contains(id) || !node["metadata"]["deletionTimestamp"].is_null() {
+        // One that is being deleted, and that no finalizer keeps, is gone soon.
+        let goes = !node["metadata"]["deletionTimestamp"].is_null() && !is_kept(node);
+        if claimed.contains(id) || goes {
             continue;
         }
         match pools.iter().find(|one| text(one, "/metadata/name") == pool && one["kind"] == version)
@@ -95,6 +108,12 @@ fn adoption(claims: &[Value], nodes: &[Value], pools: &[Value]) -> Adoption {
         }
     }
     adoption
+}
+
+/// Whether whoever ends the instance has to say so first.
+fn is_kept(node: &Value) -> bool {
+    let all = node["metadata"]["finalizers"].as_array().into_iter().flatten();
+    all.into_iter().any(|one| one == labels::TERMINATION_FINALIZER)
 }
 
 /// The pool of a node, and the pool's kind.
@@ -236,7 +255,21 @@ pub(crate) async fn carry_out(
         progress(&format!("node {name}"));
         adopt(objects, name, claim).await?;
     }
+    for name in &adoption.begun {
+        let_go(objects, name, progress).await?;
+    }
     Ok(())
+}
+
+async fn let_go(objects: &Objects, name: &str, progress: &dyn Fn(&str)) -> Result<(), Problem> {
+    let of = Named::new(CLAIM_API, CLAIM, None, name);
+    progress(&format!("{of} goes"));
+    objects.delete(&of).await?;
+    // Nobody is there any more who would take its finalizer off.
+    match objects.patch(&of, "", &json!({ "metadata": { "finalizers": null } })).await {
+        Ok(_) | Err(Problem::NotFound { .. }) => Ok(()),
+        Err(problem) => Err(problem),
+    }
 }
 
 async fn adopt(objects: &Objects, node: &str, claim: &Value) -> Result<(), Problem> {
@@ -285,15 +318,19 @@ mod tests {
             json!({ "metadata": { "name": name, "annotations": annotations, "labels": { "karpenter.sh/capacity-type": "spot" } },
                 "spec": { "nodeClassRef": { "name": "c" } }, "status": { "providerID": id } })
         };
+        let mut ending = claim("ending", json!({}), "aws:///a/i-3");
+        ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         let claims = [
             claim("theirs", json!({}), "aws:///a/i-1"),
+            ending,
             claim("ours", json!({ "joiner.dev/launch": "{}" }), "aws:///a/i-2"),
             claim("nothing", json!({}), ""),
         ];
         let nodes = [node("n", "aws:///a/i-1", json!({ "karpenter.sh/nodepool": "p" }))];
         let adoption = adoption(&claims, &nodes, &[]);
         let names = adoption.claims.iter().map(|(name, _)| name.as_str());
-        assert_eq!(names.collect::<Vec<_>>(), ["theirs"]);
+        assert_eq!(names.collect::<Vec<_>>(), ["theirs", "ending"]);
+        assert_eq!(adoption.begun, ["nothing"]);
         assert!(adoption.nodes.is_empty() && adoption.left.is_empty());
         let request: LaunchRequest =
             serde_json::from_str(adoption.claims[0].1.as_str().unwrap()).unwrap();
@@ -306,6 +343,15 @@ mod tests {
             "karpenter.sh/provisioner-name": "default", "karpenter.sh/capacity-type": "on-demand",
             "node.kubernetes.io/instance-type": "m5.large", "topology.kubernetes.io/zone": "us-east-1a", "role": "web",
         });
+        let going = |finalizers: Value| {
+            let mut node = node("going", "aws:///us-east-1a/i-7", labels.clone());
+            node["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            node["metadata"]["finalizers"] = finalizers;
+            node
+        };
+        assert!(adoption(&[], &[going(json!([]))], &[provisioner("default")]).nodes.is_empty());
+        let kept = [going(json!([labels::TERMINATION_FINALIZER]))];
+        assert_eq!(adoption(&[], &kept, &[provisioner("default")]).nodes.len(), 1);
         let nodes = [
             node("a", "aws:///us-east-1a/i-0abc", labels.clone()),
             node("asg", "aws:///us-east-1a/i-9", json!({ "role": "default" })),
