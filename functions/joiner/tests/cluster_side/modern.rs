@@ -114,11 +114,17 @@ async fn make(world: &World) -> Value {
     world.api("PATCH", &path, &owned).await.unwrap()
 }
 
-/// Spec, owners and finalizers: what a takeover leaves as it was.
+/// Spec, owners and finalizers: what a takeover leaves as it was. Taints by which the node controller tells how a node is come and go.
 fn kept(object: &Value) -> [Value; 4] {
     let metadata = &object["metadata"];
-    [&object["spec"], &metadata["uid"], &metadata["ownerReferences"], &metadata["finalizers"]]
-        .map(Clone::clone)
+    let mut spec = object["spec"].clone();
+    let taints = spec["taints"].as_array().cloned().unwrap_or_default();
+    let of_people =
+        |taint: &Value| !taint["key"].as_str().unwrap().starts_with("node.kubernetes.io/");
+    spec["taints"] = taints.into_iter().filter(of_people).collect();
+    let [uid, owners, finalizers] =
+        ["uid", "ownerReferences", "finalizers"].map(|of| metadata[of].clone());
+    [spec, uid, owners, finalizers]
 }
 
 #[tokio::test]

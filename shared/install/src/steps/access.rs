@@ -1,6 +1,6 @@
 //! The functions' user in the cluster.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::aws_auth;
 use crate::change::Change;
 use crate::problem::Problem;
@@ -9,33 +9,22 @@ use crate::site::{Authentication, Site};
 /// The functions' role as a user of the group `joiner:functions`: by the stack's access entry, or in aws-auth.
 pub(super) struct Access;
 
-impl Step for Access {
+impl Work for Access {
     fn name(&self) -> &'static str {
         "access"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async { Ok(vec![change(site).await?]) })
+    async fn look(&self, site: &Site) -> Changes {
+        Ok(vec![change(site).await?])
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        _progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async {
-            let outputs = site.outputs().await?.unwrap_or_default();
-            let Some(arn) = outputs.functions_role_arn else {
-                let todo = "run the same command again, which makes the stack";
-                return Err(Problem::not_found(
-                    "the functions' role",
-                    "the stack has none yet",
-                    todo,
-                ));
-            };
-            aws_auth::write(site, Some(&arn)).await
-        })
+    async fn carry_out(&self, site: &Site, _changes: &[Change], _progress: Progress<'_>) -> Done {
+        let outputs = site.outputs().await?.unwrap_or_default();
+        let Some(arn) = outputs.functions_role_arn else {
+            let todo = "run the same command again, which makes the stack";
+            return Err(Problem::not_found("the functions' role", "the stack has none yet", todo));
+        };
+        aws_auth::write(site, Some(&arn)).await
     }
 }
 

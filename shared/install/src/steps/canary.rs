@@ -1,6 +1,6 @@
 //! A canary's life from end to end: a pod is made that only a new node can hold, Joiner buys one, the pod gets it, and both go again.
 
-use super::{Doing, Progress, Step, verify};
+use super::{Changes, Done, Progress, Work, verify};
 use crate::change::Change;
 use crate::cluster::objects::{Named, Objects};
 use crate::cluster::wait::{Looked, until};
@@ -196,19 +196,6 @@ fn lives_on(pod: &Value, node: &str) -> bool {
     pod["spec"]["nodeName"] == node && pod["metadata"]["name"] != NAME && !of_node && !ended
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let objects = Objects::new(&site.kube);
-    let left = objects.get(&pod()).await?.is_some();
-    Ok(vec![match left {
-        true => {
-            Change::update(pod().to_string(), "an earlier run left it: it goes, and is made anew")
-        }
-        false => {
-            Change::create(pod().to_string(), "waits for a node of its own, then both go again")
-        }
-    }])
-}
-
 async fn carry_out(site: &Site, pool: Option<&str>, progress: Progress<'_>) -> Result<(), Problem> {
     let objects = Objects::new(&site.kube);
     acts(&objects).await?;
@@ -231,22 +218,27 @@ async fn carry_out(site: &Site, pool: Option<&str>, progress: Progress<'_>) -> R
     Ok(())
 }
 
-impl Step for Canary {
+impl Work for Canary {
     fn name(&self) -> &'static str {
         "canary"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let objects = Objects::new(&site.kube);
+        let left = objects.get(&pod()).await?.is_some();
+        Ok(vec![match left {
+            true => Change::update(
+                pod().to_string(),
+                "an earlier run left it: it goes, and is made anew",
+            ),
+            false => {
+                Change::create(pod().to_string(), "waits for a node of its own, then both go again")
+            }
+        }])
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site, self.pool.as_deref(), progress))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        carry_out(site, self.pool.as_deref(), progress).await
     }
 }
 

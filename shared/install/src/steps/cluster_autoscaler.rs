@@ -1,7 +1,7 @@
 //! Cluster Autoscaler, which goes last: once the webhook is ready and a decision was proved. It is kept restorable.
 
 use super::karpenter::gone;
-use super::{Doing, Progress, Step, webhook};
+use super::{Changes, Done, Progress, Work, webhook};
 use crate::change::Change;
 use crate::cluster::autoscaler::{Found, find, named, works};
 use crate::cluster::backup::Backup;
@@ -35,71 +35,58 @@ async fn remains(objects: &Objects, found: &Found) -> Result<Vec<Value>, Problem
     Ok(remains)
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let objects = Objects::new(&site.kube);
-    let found = find(&objects).await?;
-    if site.options.mode == Mode::Observe {
-        let stays = |each| Change::keep(named(each), "works on; Joiner only observes");
-        return Ok(found.deployments.iter().map(stays).collect());
-    }
-    let goes = |each: &Value| {
-        let detail = if each["kind"] == "Deployment" && works(each) {
-            "scaled to zero, then removed; kept restorable"
-        } else {
-            "kept restorable"
-        };
-        Change::remove(named(each), detail)
-    };
-    let mut changes = found.all().map(goes).collect::<Vec<_>>();
-    changes.extend(remains(&objects, &found).await?.iter().map(goes));
-    let release = |name: &String| {
-        Change::keep(
-            format!("helm release {name}"),
-            "Helm still lists it; `helm uninstall` it when you like",
-        )
-    };
-    changes.extend(found.releases.iter().map(release));
-    Ok(changes)
-}
-
-async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
-    let objects = Objects::new(&site.kube);
-    // Whoever runs this step alone meets the same gate as in the row of all.
-    webhook::ready(&objects, Duration::ZERO, progress).await?;
-    let found = find(&objects).await?;
-    // As it is: one that is scaled to zero already was so before, or is kept already.
-    let all = found.all().cloned().collect::<Vec<_>>();
-    Backup::new(&objects, BACKUP).add(&all).await?;
-    for each in found.deployments.iter().filter(|each| works(each)) {
-        progress(&format!("{} is scaled to zero", named(each)));
-        objects.patch(&Named::of(each), "", &json!({ "spec": { "replicas": 0 } })).await?;
-    }
-    for each in &found.deployments {
-        gone(&objects, each, progress).await?;
-    }
-    let remains = remains(&objects, &found).await?;
-    for each in found.all().chain(&remains) {
-        progress(&format!("{} goes", named(each)));
-        objects.delete(&Named::of(each)).await?;
-    }
-    Ok(())
-}
-
-impl Step for ClusterAutoscaler {
+impl Work for ClusterAutoscaler {
     fn name(&self) -> &'static str {
         "cluster-autoscaler"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let objects = Objects::new(&site.kube);
+        let found = find(&objects).await?;
+        if site.options.mode == Mode::Observe {
+            let stays = |each| Change::keep(named(each), "works on; Joiner only observes");
+            return Ok(found.deployments.iter().map(stays).collect());
+        }
+        let goes = |each: &Value| {
+            let detail = if each["kind"] == "Deployment" && works(each) {
+                "scaled to zero, then removed; kept restorable"
+            } else {
+                "kept restorable"
+            };
+            Change::remove(named(each), detail)
+        };
+        let mut changes = found.all().map(goes).collect::<Vec<_>>();
+        changes.extend(remains(&objects, &found).await?.iter().map(goes));
+        let release = |name: &String| {
+            Change::keep(
+                format!("helm release {name}"),
+                "Helm still lists it; `helm uninstall` it when you like",
+            )
+        };
+        changes.extend(found.releases.iter().map(release));
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site, progress))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let objects = Objects::new(&site.kube);
+        // Whoever runs this step alone meets the same gate as in the row of all.
+        webhook::ready(&objects, Duration::ZERO, progress).await?;
+        let found = find(&objects).await?;
+        // As it is: one that is scaled to zero already was so before, or is kept already.
+        let all = found.all().cloned().collect::<Vec<_>>();
+        Backup::new(&objects, BACKUP).add(&all).await?;
+        for each in found.deployments.iter().filter(|each| works(each)) {
+            progress(&format!("{} is scaled to zero", named(each)));
+            objects.patch(&Named::of(each), "", &json!({ "spec": { "replicas": 0 } })).await?;
+        }
+        for each in &found.deployments {
+            gone(&objects, each, progress).await?;
+        }
+        let remains = remains(&objects, &found).await?;
+        for each in found.all().chain(&remains) {
+            progress(&format!("{} goes", named(each)));
+            objects.delete(&Named::of(each)).await?;
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 mod push;
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::calls::{S3_CREATE_BUCKET, S3_PUT_BUCKET_PUBLIC_ACCESS_BLOCK, S3_PUT_BUCKET_TAGGING};
 use crate::change::Change;
 use crate::installed::{self, Installed};
@@ -21,55 +21,46 @@ use std::path::Path;
 /// The functions' code in a bucket, and the webhook's image in a repository.
 pub(super) struct Delivery;
 
-impl Step for Delivery {
+impl Work for Delivery {
     fn name(&self) -> &'static str {
         "delivery"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async {
-            let Some(path) = &site.options.artifacts else { return kept(site).await };
-            let release = Release::open(path)?;
-            let bucket = format!("bucket {}", site.names.bucket);
-            let there = installed::has_bucket(site).await?;
-            let mut changes = vec![of(there, bucket, "the functions' code")];
-            let wanted = wanted(&release, site);
-            let found = installed::read(site).await?;
-            let version = format!("version {} for {}", release.version, release.architecture);
-            changes.push(match found {
-                None => Change::create("functions' code", version),
-                Some(found) if found == wanted => Change::keep("functions' code", version),
-                Some(found) => {
-                    Change::update("functions' code", format!("{version}, was {}", found.version))
-                }
-            });
-            changes.extend(push::look(site, &release).await?);
-            Ok(changes)
-        })
+    async fn look(&self, site: &Site) -> Changes {
+        let Some(path) = &site.options.artifacts else { return kept(site).await };
+        let release = Release::open(path)?;
+        let bucket = format!("bucket {}", site.names.bucket);
+        let there = installed::has_bucket(site).await?;
+        let mut changes = vec![of(there, bucket, "the functions' code")];
+        let wanted = wanted(&release, site);
+        let found = installed::read(site).await?;
+        let version = format!("version {} for {}", release.version, release.architecture);
+        changes.push(match found {
+            None => Change::create("functions' code", version),
+            Some(found) if found == wanted => Change::keep("functions' code", version),
+            Some(found) => {
+                Change::update("functions' code", format!("{version}, was {}", found.version))
+            }
+        });
+        changes.extend(push::look(site, &release).await?);
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async move {
-            let Some(path) = &site.options.artifacts else { return Ok(()) };
-            let release = Release::open(path)?;
-            make_bucket(site).await?;
-            for (name, zip) in &release.functions {
-                let key = key(name, zip);
-                if !installed::has_object(site, &key).await? {
-                    progress(&format!("{name}: {} KB go to the bucket", zip.len() / 1000));
-                    installed::put(site, &key, zip.clone(), "application/zip").await?;
-                }
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let Some(path) = &site.options.artifacts else { return Ok(()) };
+        let release = Release::open(path)?;
+        make_bucket(site).await?;
+        for (name, zip) in &release.functions {
+            let key = key(name, zip);
+            if !installed::has_object(site, &key).await? {
+                progress(&format!("{name}: {} KB go to the bucket", zip.len() / 1000));
+                installed::put(site, &key, zip.clone(), "application/zip").await?;
             }
-            if site.options.webhook_image.is_none() {
-                push::push(site, &release.image, progress).await?;
-            }
-            installed::write(site, &wanted(&release, site)).await
-        })
+        }
+        if site.options.webhook_image.is_none() {
+            push::push(site, &release.image, progress).await?;
+        }
+        installed::write(site, &wanted(&release, site)).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! What roles rest on: the cluster's OIDC provider, for the webhook's service account, and the role by which EC2 sells spot capacity.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::calls::{
     IAM_ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER, IAM_CREATE_OPEN_ID_CONNECT_PROVIDER,
     IAM_CREATE_SERVICE_LINKED_ROLE, IAM_GET_OPEN_ID_CONNECT_PROVIDER, IAM_LIST_ROLES,
@@ -18,32 +18,25 @@ const CLIENT: &str = "sts.amazonaws.com";
 /// The OIDC provider and the spot role.
 pub(super) struct Identity;
 
-impl Step for Identity {
+impl Work for Identity {
     fn name(&self) -> &'static str {
         "identity"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async { Ok(vec![provider(site).await?, spot_role(site).await?]) })
+    async fn look(&self, site: &Site) -> Changes {
+        Ok(vec![provider(site).await?, spot_role(site).await?])
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        _progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async {
-            match provider(site).await?.verb {
-                Verb::Create => create_provider(site).await?,
-                Verb::Update => add_client(site).await?,
-                Verb::Keep | Verb::Remove | Verb::Conflict => {}
-            }
-            match spot_role(site).await?.verb {
-                Verb::Create => create_spot_role(site).await,
-                Verb::Keep | Verb::Update | Verb::Remove | Verb::Conflict => Ok(()),
-            }
-        })
+    async fn carry_out(&self, site: &Site, _changes: &[Change], _progress: Progress<'_>) -> Done {
+        match provider(site).await?.verb {
+            Verb::Create => create_provider(site).await?,
+            Verb::Update => add_client(site).await?,
+            Verb::Keep | Verb::Remove | Verb::Conflict => {}
+        }
+        match spot_role(site).await?.verb {
+            Verb::Create => create_spot_role(site).await,
+            Verb::Keep | Verb::Update | Verb::Remove | Verb::Conflict => Ok(()),
+        }
     }
 }
 

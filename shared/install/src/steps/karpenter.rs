@@ -1,7 +1,7 @@
 //! A Karpenter that is there: refused, or taken over with its pools, classes and running nodes, none of which is replaced.
 
 use super::namespace::settings;
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::change::Change;
 use crate::cluster::adopt::{self, Adoption};
 use crate::cluster::backup::Backup;
@@ -219,30 +219,17 @@ pub(super) async fn gone(
     until(names, PATIENCE, progress, look).await
 }
 
-impl Step for Karpenter {
+impl Work for Karpenter {
     fn name(&self) -> &'static str {
         if self.takes_over { "takeover" } else { "karpenter" }
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        if self.takes_over {
-            Box::pin(look(site))
-        } else {
-            Box::pin(look_whether_it_is_there(site))
-        }
+    async fn look(&self, site: &Site) -> Changes {
+        if self.takes_over { look(site).await } else { look_whether_it_is_there(site).await }
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        if self.takes_over {
-            Box::pin(carry_out(site, progress))
-        } else {
-            Box::pin(async { Ok(()) })
-        }
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        if self.takes_over { carry_out(site, progress).await } else { Ok(()) }
     }
 }
 

@@ -50,8 +50,45 @@ pub trait Step {
     ) -> Doing<'a, ()>;
 
     /// Whether it is carried out even where nothing changes, because it proves something.
+    fn proves(&self) -> bool;
+}
+
+/// What a look finds.
+type Changes = Result<Vec<Change>, Problem>;
+
+/// How it ends to carry something out.
+type Done = Result<(), Problem>;
+
+/// A [`Step`] as it is written down: its futures are boxed in one place.
+trait Work {
+    fn name(&self) -> &'static str;
+    async fn look(&self, site: &Site) -> Changes;
+    async fn carry_out(&self, site: &Site, changes: &[Change], progress: Progress<'_>) -> Done;
     fn proves(&self) -> bool {
         false
+    }
+}
+
+impl<W: Work> Step for W {
+    fn name(&self) -> &'static str {
+        Work::name(self)
+    }
+
+    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
+        Box::pin(Work::look(self, site))
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        site: &'a Site,
+        changes: &'a [Change],
+        progress: Progress<'a>,
+    ) -> Doing<'a, ()> {
+        Box::pin(Work::carry_out(self, site, changes, progress))
+    }
+
+    fn proves(&self) -> bool {
+        Work::proves(self)
     }
 }
 

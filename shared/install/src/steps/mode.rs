@@ -1,11 +1,10 @@
 //! From now on Joiner acts, or goes on observing.
 
 use super::namespace::{is_drained, of_mode, settings};
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::change::Change;
 use crate::cluster::objects::Objects;
 use crate::options;
-use crate::problem::Problem;
 use crate::site::Site;
 use model::mode::{MODE, MODE_SINCE, Mode as Allowed};
 use serde_json::json;
@@ -20,44 +19,31 @@ fn wanted(site: &Site) -> Allowed {
     }
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let of = settings();
-    let wanted = wanted(site);
-    let Some(live) = Objects::new(&site.kube).get(&of).await? else {
-        return Ok(vec![Change::update(of.to_string(), format!("mode {wanted}"))]);
-    };
-    let now = live["data"][MODE].as_str().unwrap_or_default();
-    Ok(vec![match now {
-        "paused" if !is_drained(&live["data"]) => {
-            let since = live["data"][MODE_SINCE].as_str().unwrap_or_default();
-            let detail = format!("paused since {since}; `joiner resume` ends it");
-            Change::keep(of.to_string(), detail)
-        }
-        now if now == wanted.as_str() => Change::keep(of.to_string(), format!("mode {wanted}")),
-        now => Change::update(of.to_string(), format!("mode {now} -> {wanted}")),
-    }])
-}
-
-async fn carry_out(site: &Site) -> Result<(), Problem> {
-    let patch = json!({ "data": of_mode(wanted(site)) });
-    Objects::new(&site.kube).patch(&settings(), "", &patch).await.map(drop)
-}
-
-impl Step for Mode {
+impl Work for Mode {
     fn name(&self) -> &'static str {
         "mode"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let of = settings();
+        let wanted = wanted(site);
+        let Some(live) = Objects::new(&site.kube).get(&of).await? else {
+            return Ok(vec![Change::update(of.to_string(), format!("mode {wanted}"))]);
+        };
+        let now = live["data"][MODE].as_str().unwrap_or_default();
+        Ok(vec![match now {
+            "paused" if !is_drained(&live["data"]) => {
+                let since = live["data"][MODE_SINCE].as_str().unwrap_or_default();
+                let detail = format!("paused since {since}; `joiner resume` ends it");
+                Change::keep(of.to_string(), detail)
+            }
+            now if now == wanted.as_str() => Change::keep(of.to_string(), format!("mode {wanted}")),
+            now => Change::update(of.to_string(), format!("mode {now} -> {wanted}")),
+        }])
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        _progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], _progress: Progress<'_>) -> Done {
+        let patch = json!({ "data": of_mode(wanted(site)) });
+        Objects::new(&site.kube).patch(&settings(), "", &patch).await.map(drop)
     }
 }

@@ -1,6 +1,6 @@
 //! The namespace of Joiner's own objects, and the settings that a first installation begins with.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::change::Change;
 use crate::cluster::base;
 use crate::cluster::objects::{Named, Objects};
@@ -47,63 +47,52 @@ fn manifest() -> Result<Value, Problem> {
     Ok(own::marked(found))
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let objects = Objects::new(&site.kube);
-    let namespace = manifest()?;
-    let of = Named::of(&namespace);
-    let live = objects.get(&of).await?;
-    if live.as_ref().is_some_and(|live| live["status"]["phase"] == "Terminating") {
-        let detail =
-            "it is still being deleted; wait until `kubectl get namespace joiner` finds none";
-        return Ok(vec![Change::conflict(of.to_string(), detail)]);
-    }
-    let mut changes = vec![match live {
-        None => Change::create(of.to_string(), ""),
-        // One that was there before is used, and stays when Joiner goes.
-        Some(live) if !own::is_own(&live) => Change::keep(of.to_string(), "it was there before"),
-        Some(_) => own::look(&objects, &namespace).await?,
-    }];
-    let of = settings();
-    changes.push(match objects.get(&of).await? {
-        Some(_) => Change::keep(of.to_string(), ""),
-        None => Change::create(of.to_string(), "mode observe, until the last step"),
-    });
-    Ok(changes)
-}
-
-async fn carry_out(site: &Site) -> Result<(), Problem> {
-    let objects = Objects::new(&site.kube);
-    let namespace = manifest()?;
-    let live = objects.get(&Named::of(&namespace)).await?;
-    if live.is_none_or(|live| own::is_own(&live)) {
-        objects.apply(&namespace, false).await?;
-    }
-    if objects.get(&settings()).await?.is_none() {
-        let metadata = json!({ "name": SETTINGS_CONFIG_MAP, "namespace": NAMESPACE });
-        let object = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": of_mode(Mode::Observe),
-        });
-        objects.create(&object).await?;
-    }
-    Ok(())
-}
-
-impl Step for Namespace {
+impl Work for Namespace {
     fn name(&self) -> &'static str {
         "namespace"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let objects = Objects::new(&site.kube);
+        let namespace = manifest()?;
+        let of = Named::of(&namespace);
+        let live = objects.get(&of).await?;
+        if live.as_ref().is_some_and(|live| live["status"]["phase"] == "Terminating") {
+            let detail =
+                "it is still being deleted; wait until `kubectl get namespace joiner` finds none";
+            return Ok(vec![Change::conflict(of.to_string(), detail)]);
+        }
+        let mut changes = vec![match live {
+            None => Change::create(of.to_string(), ""),
+            // One that was there before is used, and stays when Joiner goes.
+            Some(live) if !own::is_own(&live) => {
+                Change::keep(of.to_string(), "it was there before")
+            }
+            Some(_) => own::look(&objects, &namespace).await?,
+        }];
+        let of = settings();
+        changes.push(match objects.get(&of).await? {
+            Some(_) => Change::keep(of.to_string(), ""),
+            None => Change::create(of.to_string(), "mode observe, until the last step"),
+        });
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        _progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], _progress: Progress<'_>) -> Done {
+        let objects = Objects::new(&site.kube);
+        let namespace = manifest()?;
+        let live = objects.get(&Named::of(&namespace)).await?;
+        if live.is_none_or(|live| own::is_own(&live)) {
+            objects.apply(&namespace, false).await?;
+        }
+        if objects.get(&settings()).await?.is_none() {
+            let metadata = json!({ "name": SETTINGS_CONFIG_MAP, "namespace": NAMESPACE });
+            let object = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": of_mode(Mode::Observe),
+            });
+            objects.create(&object).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pools and classes: the base ones or those of a folder. What people have changed in the cluster since stays, unless it is to be
 //! overwritten.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::change::{Change, Verb};
 use crate::cluster::base::{self, Written};
 use crate::cluster::merge::{Difference, Merged, as_stored, merge};
@@ -199,24 +199,6 @@ async fn apply(objects: &Objects, object: &Value, configured: &Value) -> Result<
     objects.apply(&object, false).await.map(drop)
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    if let Some(change) = beside_karpenter(site).await? {
-        return Ok(vec![change]);
-    }
-    let objects = Objects::new(&site.kube);
-    let wanted = wanted(site, &objects).await?;
-    let mut changes = wanted.findings;
-    for written in &wanted.objects {
-        changes.extend(decide(site, &objects, written).await?.change);
-    }
-    for of in wanted.gone {
-        if objects.get(&of).await?.is_some_and(|live| is_own(&live)) {
-            changes.push(Change::remove(of.to_string(), "not asked for any more"));
-        }
-    }
-    Ok(changes)
-}
-
 /// Beside a Karpenter that works, or after it, its pools are those of the cluster, and no others are made unless a folder says so.
 async fn beside_karpenter(site: &Site) -> Result<Option<Change>, Problem> {
     let options = &site.options;
@@ -236,49 +218,54 @@ async fn beside_karpenter(site: &Site) -> Result<Option<Change>, Problem> {
     }
 }
 
-async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
-    if beside_karpenter(site).await?.is_some() {
-        return Ok(());
-    }
-    let objects = Objects::new(&site.kube);
-    let wanted = wanted(site, &objects).await?;
-    for written in &wanted.objects {
-        let doings = decide(site, &objects, written).await?;
-        let Some(object) = doings.object else { continue };
-        if doings.change.iter().any(|change| change.verb != Verb::Keep) {
-            progress(&written_as(written));
-        }
-        apply(&objects, &object, &written.object).await?;
-    }
-    for of in &wanted.gone {
-        if objects.get(of).await?.is_some_and(|live| is_own(&live)) {
-            progress(&format!("{of} goes"));
-            objects.delete(of).await?;
-        }
-    }
-    Ok(())
-}
-
 fn written_as(written: &Written) -> String {
     format!("{} ({})", Named::of(&written.object), written.place)
 }
 
-impl Step for Pools {
+impl Work for Pools {
     fn name(&self) -> &'static str {
         "pools"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        if let Some(change) = beside_karpenter(site).await? {
+            return Ok(vec![change]);
+        }
+        let objects = Objects::new(&site.kube);
+        let wanted = wanted(site, &objects).await?;
+        let mut changes = wanted.findings;
+        for written in &wanted.objects {
+            changes.extend(decide(site, &objects, written).await?.change);
+        }
+        for of in wanted.gone {
+            if objects.get(&of).await?.is_some_and(|live| is_own(&live)) {
+                changes.push(Change::remove(of.to_string(), "not asked for any more"));
+            }
+        }
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site, progress))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        if beside_karpenter(site).await?.is_some() {
+            return Ok(());
+        }
+        let objects = Objects::new(&site.kube);
+        let wanted = wanted(site, &objects).await?;
+        for written in &wanted.objects {
+            let doings = decide(site, &objects, written).await?;
+            let Some(object) = doings.object else { continue };
+            if doings.change.iter().any(|change| change.verb != Verb::Keep) {
+                progress(&written_as(written));
+            }
+            apply(&objects, &object, &written.object).await?;
+        }
+        for of in &wanted.gone {
+            if objects.get(of).await?.is_some_and(|live| is_own(&live)) {
+                progress(&format!("{of} goes"));
+                objects.delete(of).await?;
+            }
+        }
+        Ok(())
     }
 }
 

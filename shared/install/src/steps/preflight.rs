@@ -6,7 +6,7 @@ mod network;
 mod nodes;
 mod permissions;
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::change::{Change, Verb};
 use crate::problem::Problem;
 use crate::site::Site;
@@ -15,36 +15,27 @@ use crate::standing::Standing;
 /// Everything that an installation needs.
 pub(super) struct Preflight;
 
-impl Step for Preflight {
+impl Work for Preflight {
     fn name(&self) -> &'static str {
         "preflight"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async {
-            let mut changes = account::look(site).await;
-            changes.extend(network::look(site).await);
-            changes.extend(nodes::look(site).await);
-            Ok(changes)
-        })
+    async fn look(&self, site: &Site) -> Changes {
+        let mut changes = account::look(site).await;
+        changes.extend(network::look(site).await);
+        changes.extend(nodes::look(site).await);
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async move {
-            let standing = crate::standing::unmanaged_ready(site).await?;
-            for group in group::find(site, &standing).await? {
-                if group.change(site).verb == Verb::Update {
-                    group.mend(site).await?;
-                    progress(&format!("{} is mended", group.name));
-                }
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let standing = crate::standing::unmanaged_ready(site).await?;
+        for group in group::find(site, &standing).await? {
+            if group.change(site).verb == Verb::Update {
+                group.mend(site).await?;
+                progress(&format!("{} is mended", group.name));
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The functions are asked whether they reach AWS and the API server, each from where it runs and as whom it runs.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::calls::LAMBDA_INVOKE_FUNCTION;
 use crate::change::Change;
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A call of each function.
 pub(super) struct Probe;
 
-impl Step for Probe {
+impl Work for Probe {
     fn name(&self) -> &'static str {
         "probe"
     }
@@ -28,26 +28,17 @@ impl Step for Probe {
         true
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async {
-            let told = "are asked whether they reach AWS and the API server";
-            let objects = FUNCTIONS.map(|name| function(site, name)).join(", ");
-            Ok(vec![Change::keep(objects, told)])
-        })
+    async fn look(&self, site: &Site) -> Changes {
+        let told = "are asked whether they reach AWS and the API server";
+        let objects = FUNCTIONS.map(|name| function(site, name)).join(", ");
+        Ok(vec![Change::keep(objects, told)])
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async move {
-            for name in FUNCTIONS {
-                answer(site, &function(site, name), progress).await?;
-            }
-            Ok(())
-        })
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        for name in FUNCTIONS {
+            answer(site, &function(site, name), progress).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The two nodes outside Joiner's management are replaced, one at a time: the next one only when the webhook is ready on two nodes again.
 
 use super::preflight::group::{self, Group};
-use super::{Doing, Progress, Step, webhook};
+use super::{Changes, Done, Progress, Work, webhook};
 use crate::calls::{
     AUTOSCALING_TERMINATE_INSTANCE_IN_AUTO_SCALING_GROUP, EC2_DESCRIBE_LAUNCH_TEMPLATES,
 };
@@ -24,40 +24,31 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// The group's nodes that are not of its newest template; with `--force` all of them.
 pub(super) struct Rotate;
 
-impl Step for Rotate {
+impl Work for Rotate {
     fn name(&self) -> &'static str {
         "rotate"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async {
-            let nodes = nodes(site).await?;
-            match nodes.is_empty() {
-                true => Ok(vec![Change::keep(
-                    "the two nodes",
-                    "they are in no auto scaling group; of a managed node group: aws eks update-nodegroup-version",
-                )]),
-                false => Ok(nodes.iter().map(Candidate::change).collect()),
-            }
-        })
+    async fn look(&self, site: &Site) -> Changes {
+        let nodes = nodes(site).await?;
+        match nodes.is_empty() {
+            true => Ok(vec![Change::keep(
+                "the two nodes",
+                "they are in no auto scaling group; of a managed node group: aws eks update-nodegroup-version",
+            )]),
+            false => Ok(nodes.iter().map(Candidate::change).collect()),
+        }
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async move {
-            let objects = Objects::new(&site.kube);
-            for node in nodes(site).await?.iter().filter(|node| node.goes) {
-                webhook::ready(&objects, PATIENCE, progress).await?;
-                replace(site, node, progress).await?;
-                let wanted = node.of;
-                two_again(site, &node.standing, wanted, progress).await?;
-            }
-            webhook::ready(&objects, PATIENCE, progress).await
-        })
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let objects = Objects::new(&site.kube);
+        for node in nodes(site).await?.iter().filter(|node| node.goes) {
+            webhook::ready(&objects, PATIENCE, progress).await?;
+            replace(site, node, progress).await?;
+            let wanted = node.of;
+            two_again(site, &node.standing, wanted, progress).await?;
+        }
+        webhook::ready(&objects, PATIENCE, progress).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The CloudFormation stack.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::calls::CLOUDFORMATION_GET_TEMPLATE;
 use crate::change::Change;
 use crate::installed::{self, Installed};
@@ -16,38 +16,31 @@ use aws_sdk_cloudformation::types::TemplateStage;
 /// The functions, queues, rules, alarms and roles.
 pub(super) struct Stack;
 
-impl Step for Stack {
+impl Work for Stack {
     fn name(&self) -> &'static str {
         "stack"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async { Ok(vec![change(site).await?]) })
+    async fn look(&self, site: &Site) -> Changes {
+        Ok(vec![change(site).await?])
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async move {
-            let found = stack::describe(site).await?;
-            let broken = found.as_ref().and_then(|stack| stack.stack_status()).map(state::of);
-            if broken == Some(State::Broken) {
-                change_set::delete(site, progress).await?;
-            }
-            let Some(installed) = installed::read(site).await? else {
-                return Err(Problem::not_found(
-                    "functions' code",
-                    "the step delivery brings it",
-                    "name it with --artifacts",
-                ));
-            };
-            let found = found.filter(|_| broken != Some(State::Broken));
-            let (text, values) = wanted(site, &installed, found.as_ref()).await?;
-            change_set::apply(site, text, &values, progress).await
-        })
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let found = stack::describe(site).await?;
+        let broken = found.as_ref().and_then(|stack| stack.stack_status()).map(state::of);
+        if broken == Some(State::Broken) {
+            change_set::delete(site, progress).await?;
+        }
+        let Some(installed) = installed::read(site).await? else {
+            return Err(Problem::not_found(
+                "functions' code",
+                "the step delivery brings it",
+                "name it with --artifacts",
+            ));
+        };
+        let found = found.filter(|_| broken != Some(State::Broken));
+        let (text, values) = wanted(site, &installed, found.as_ref()).await?;
+        change_set::apply(site, text, &values, progress).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod decide;
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::calls::{EC2_CREATE_TAGS, EC2_DELETE_TAGS};
 use crate::change::{Change, Verb};
 use crate::network::{self, Group, Net};
@@ -17,39 +17,30 @@ use model::labels::DISCOVERY;
 /// Discovery tags on private and secondary subnets and on the nodes' security groups.
 pub(super) struct Tags;
 
-impl Step for Tags {
+impl Work for Tags {
     fn name(&self) -> &'static str {
         "tags"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async {
-            let taggings = read(site).await?;
-            let force = site.options.force;
-            let changes = taggings.iter().map(|tagging| tagging.change(force));
-            let mut changes = changes.collect::<Vec<_>>();
-            changes.extend(decide::without_groups(&taggings, &site.vpc.name));
-            Ok(changes)
-        })
+    async fn look(&self, site: &Site) -> Changes {
+        let taggings = read(site).await?;
+        let force = site.options.force;
+        let changes = taggings.iter().map(|tagging| tagging.change(force));
+        let mut changes = changes.collect::<Vec<_>>();
+        changes.extend(decide::without_groups(&taggings, &site.vpc.name));
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async move {
-            for tagging in read(site).await? {
-                match tagging.change(site.options.force).verb {
-                    Verb::Create | Verb::Update => write(site, &tagging).await?,
-                    Verb::Remove => erase(site, &tagging).await?,
-                    Verb::Keep | Verb::Conflict => continue,
-                }
-                progress(&format!("{} is tagged", tagging.object));
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        for tagging in read(site).await? {
+            match tagging.change(site.options.force).verb {
+                Verb::Create | Verb::Update => write(site, &tagging).await?,
+                Verb::Remove => erase(site, &tagging).await?,
+                Verb::Keep | Verb::Conflict => continue,
             }
-            Ok(())
-        })
+            progress(&format!("{} is tagged", tagging.object));
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A dry decision from end to end: the cluster and AWS are read as a function reads them, and a pod that waits is decided for, for each
 //! pool. Nothing is written.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::change::Change;
 use crate::cluster::objects::Objects;
 use crate::problem::Problem;
@@ -166,40 +166,30 @@ fn proved(all: &[(String, Decision)]) -> Result<(), Problem> {
     Err(Problem::unfinished("a dry decision", format!("no pool can be served: {cause}"), todo))
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let objects = Objects::new(&site.kube);
-    if !crate::cluster::crds::all_served(&objects).await? {
-        return Ok(vec![Change::update("a dry decision", "once the custom resources are there")]);
-    }
-    let all = decisions(&observe(site).await?.snapshot);
-    if all.is_empty() {
-        return Ok(vec![Change::update("a dry decision", "once there are pools")]);
-    }
-    Ok(told(&all))
-}
-
-async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
-    let objects = Objects::new(&site.kube);
-    super::webhook::ready(&objects, Duration::ZERO, progress).await?;
-    proved(&decisions(&observe(site).await?.snapshot))
-}
-
-impl Step for Verify {
+impl Work for Verify {
     fn name(&self) -> &'static str {
         "verify"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let objects = Objects::new(&site.kube);
+        if !crate::cluster::crds::all_served(&objects).await? {
+            return Ok(vec![Change::update(
+                "a dry decision",
+                "once the custom resources are there",
+            )]);
+        }
+        let all = decisions(&observe(site).await?.snapshot);
+        if all.is_empty() {
+            return Ok(vec![Change::update("a dry decision", "once there are pools")]);
+        }
+        Ok(told(&all))
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site, progress))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let objects = Objects::new(&site.kube);
+        super::webhook::ready(&objects, Duration::ZERO, progress).await?;
+        proved(&decisions(&observe(site).await?.snapshot))
     }
 
     fn proves(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The custom resources, the functions' rights, the webhook; and the wait until it is ready on two nodes.
 
-use super::{Doing, Progress, Step};
+use super::{Changes, Done, Progress, Work};
 use crate::change::Change;
 use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Looked, until};
@@ -41,39 +41,6 @@ async fn wanted(site: &Site) -> Result<Option<Vec<Value>>, Problem> {
     Ok(Some(objects))
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let objects = Objects::new(&site.kube);
-    let definitions = crds::look(&objects, site.options.replace_karpenter).await?;
-    let mut changes = definitions.into_iter().map(|one| one.change).collect::<Vec<_>>();
-    match wanted(site).await? {
-        None => {
-            changes.push(Change::create("webhook", "once the steps delivery and stack are done"))
-        }
-        Some(wanted) => {
-            changes.extend(own::look_at_all(&objects, &wanted).await?);
-            let ready = webhook::look(&objects).await?;
-            changes.extend(ready.problem().map(|problem| Change::update("webhook", problem)));
-        }
-    }
-    let nodes = webhook::nodes(&objects).await?;
-    // They may come with the stack, so that a dry run only tells it; the webhook then waits for them.
-    let detail = || format!("{nodes} of the 2 nodes outside Joiner's management are ready");
-    changes.extend((nodes < 2).then(|| Change::update("system nodes", detail())));
-    Ok(changes)
-}
-
-async fn carry_out(site: &Site, changes: &[Change], progress: Progress<'_>) -> Result<(), Problem> {
-    let objects = Objects::new(&site.kube);
-    let definitions = crds::look(&objects, site.options.replace_karpenter).await?;
-    crds::apply(&objects, &definitions, progress).await?;
-    let Some(wanted) = wanted(site).await? else {
-        let todo = "the steps delivery and stack make them; run `joiner install` again";
-        return Err(Problem::not_found("the webhook's image or role", "", todo));
-    };
-    own::apply_all(&objects, &wanted, changes, progress).await?;
-    ready(&objects, PATIENCE, progress).await
-}
-
 /// Waits until two replicas are ready on two nodes that Joiner does not manage.
 pub(super) async fn ready(
     objects: &Objects,
@@ -91,21 +58,40 @@ pub(super) async fn ready(
     until(names, patience, progress, look).await
 }
 
-impl Step for Webhook {
+impl Work for Webhook {
     fn name(&self) -> &'static str {
         "webhook"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let objects = Objects::new(&site.kube);
+        let definitions = crds::look(&objects, site.options.replace_karpenter).await?;
+        let mut changes = definitions.into_iter().map(|one| one.change).collect::<Vec<_>>();
+        match wanted(site).await? {
+            None => changes
+                .push(Change::create("webhook", "once the steps delivery and stack are done")),
+            Some(wanted) => {
+                changes.extend(own::look_at_all(&objects, &wanted).await?);
+                let ready = webhook::look(&objects).await?;
+                changes.extend(ready.problem().map(|problem| Change::update("webhook", problem)));
+            }
+        }
+        let nodes = webhook::nodes(&objects).await?;
+        // They may come with the stack, so that a dry run only tells it; the webhook then waits for them.
+        let detail = || format!("{nodes} of the 2 nodes outside Joiner's management are ready");
+        changes.extend((nodes < 2).then(|| Change::update("system nodes", detail())));
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site, changes, progress))
+    async fn carry_out(&self, site: &Site, changes: &[Change], progress: Progress<'_>) -> Done {
+        let objects = Objects::new(&site.kube);
+        let definitions = crds::look(&objects, site.options.replace_karpenter).await?;
+        crds::apply(&objects, &definitions, progress).await?;
+        let Some(wanted) = wanted(site).await? else {
+            let todo = "the steps delivery and stack make them; run `joiner install` again";
+            return Err(Problem::not_found("the webhook's image or role", "", todo));
+        };
+        own::apply_all(&objects, &wanted, changes, progress).await?;
+        ready(&objects, PATIENCE, progress).await
     }
 }

@@ -7,49 +7,38 @@ use crate::installed;
 use crate::problem::Problem;
 use crate::problem_of::of_aws;
 use crate::site::Site;
-use crate::steps::{Doing, Progress, Step};
+use crate::steps::{Changes, Done, Progress, Work};
 
 /// The bucket of the code, and the repository of the image.
 pub(in crate::steps) struct Delivery;
 
-impl Step for Delivery {
+impl Work for Delivery {
     fn name(&self) -> &'static str {
         "delivery"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async {
-            let mut changes = Vec::new();
-            if installed::has_bucket(site).await? {
-                changes.push(Change::remove(
-                    format!("bucket {}", site.names.bucket),
-                    "with all it holds",
-                ));
-            }
-            if site.has_repository().await? {
-                let repository = format!("repository {}", site.names.repository);
-                changes.push(Change::remove(repository, "with all its images"));
-            }
-            Ok(changes)
-        })
+    async fn look(&self, site: &Site) -> Changes {
+        let mut changes = Vec::new();
+        if installed::has_bucket(site).await? {
+            changes
+                .push(Change::remove(format!("bucket {}", site.names.bucket), "with all it holds"));
+        }
+        if site.has_repository().await? {
+            let repository = format!("repository {}", site.names.repository);
+            changes.push(Change::remove(repository, "with all its images"));
+        }
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        _progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async {
-            remove_repository(site).await?;
-            if installed::has_bucket(site).await? {
-                let bucket = &site.names.bucket;
-                emptying::empty(site, bucket).await?;
-                let gone = site.aws.s3.delete_bucket().bucket(bucket).send().await;
-                gone.map_err(|error| of_aws(S3_DELETE_BUCKET, format!("bucket {bucket}"), &error))?;
-            }
-            Ok(())
-        })
+    async fn carry_out(&self, site: &Site, _changes: &[Change], _progress: Progress<'_>) -> Done {
+        remove_repository(site).await?;
+        if installed::has_bucket(site).await? {
+            let bucket = &site.names.bucket;
+            emptying::empty(site, bucket).await?;
+            let gone = site.aws.s3.delete_bucket().bucket(bucket).send().await;
+            gone.map_err(|error| of_aws(S3_DELETE_BUCKET, format!("bucket {bucket}"), &error))?;
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::site::Site;
 use crate::steps::karpenter::POOLS;
 use crate::steps::namespace::{drained, of_mode, settings};
-use crate::steps::{Doing, Progress, Step};
+use crate::steps::{Changes, Done, Progress, Work};
 use model::labels::LAUNCH;
 use model::mode::{MODE, Mode};
 use serde_json::{Value, json};
@@ -44,67 +44,6 @@ fn paused(data: &Value) -> bool {
     data["data"][MODE] != Mode::Act.as_str()
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let objects = Objects::new(&site.kube);
-    let claims = claims(&objects).await?;
-    let mut changes = Vec::new();
-    let (own, others) = pools(&objects).await?;
-    changes.extend(own.iter().map(|pool| Change::remove(Named::of(pool).to_string(), "")));
-    let stays = "is not the installer's and stays; while nodes are drained its limit is 0";
-    changes.extend(others.iter().map(|pool| {
-        let name = Named::of(pool).to_string();
-        if is_held(pool) {
-            Change::update(name, "gets its limits back")
-        } else {
-            Change::keep(name, stays)
-        }
-    }));
-    for claim in &claims {
-        let node = claim["status"]["nodeName"].as_str().unwrap_or("no node yet");
-        changes.push(Change::remove(
-            Named::of(claim).to_string(),
-            format!("{node} is drained and ended"),
-        ));
-    }
-    let mode = objects.get(&settings()).await?;
-    if !claims.is_empty() && mode.as_ref().is_some_and(paused) {
-        changes.push(Change::update(settings().to_string(), "mode act: nodes are ended by turns"));
-    }
-    Ok(changes)
-}
-
-async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
-    let objects = Objects::new(&site.kube);
-    let own = claims(&objects).await?;
-    let (made, others) = pools(&objects).await?;
-    for pool in made {
-        progress(&format!("{} goes", Named::of(&pool)));
-        objects.delete(&Named::of(&pool)).await?;
-    }
-    if own.is_empty() {
-        return release(&objects, &others).await;
-    }
-    hold(&objects, &others).await?;
-    if objects.get(&settings()).await?.as_ref().is_some_and(paused) {
-        objects.patch(&settings(), "", &json!({ "data": of_mode(Mode::Act) })).await?;
-    }
-    for claim in &own {
-        objects.delete(&Named::of(claim)).await?;
-    }
-    let look = || async {
-        let left = claims(&objects).await?.len();
-        Ok(if left == 0 { Looked::Ready } else { Looked::NotYet(format!("{left} nodes are left")) })
-    };
-    let names = (
-        "Joiner's nodes",
-        "see what holds them with `joiner explain node NAME`: disruption budgets, do-not-disrupt, volumes; then run the same command again",
-    );
-    until(names, PATIENCE, progress, look).await?;
-    // The functions are still there, pods wait, and pools of others may buy again from here on.
-    objects.patch(&settings(), "", &json!({ "data": drained() })).await?;
-    release(&objects, &pools(&objects).await?.1).await
-}
-
 fn is_held(pool: &Value) -> bool {
     pool["metadata"]["annotations"][LIMITS_BEFORE].is_string()
 }
@@ -138,21 +77,74 @@ async fn release(objects: &Objects, pools: &[Value]) -> Result<(), Problem> {
     Ok(())
 }
 
-impl Step for Drain {
+impl Work for Drain {
     fn name(&self) -> &'static str {
         "drain"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let objects = Objects::new(&site.kube);
+        let claims = claims(&objects).await?;
+        let mut changes = Vec::new();
+        let (own, others) = pools(&objects).await?;
+        changes.extend(own.iter().map(|pool| Change::remove(Named::of(pool).to_string(), "")));
+        let stays = "is not the installer's and stays; while nodes are drained its limit is 0";
+        changes.extend(others.iter().map(|pool| {
+            let name = Named::of(pool).to_string();
+            if is_held(pool) {
+                Change::update(name, "gets its limits back")
+            } else {
+                Change::keep(name, stays)
+            }
+        }));
+        for claim in &claims {
+            let node = claim["status"]["nodeName"].as_str().unwrap_or("no node yet");
+            changes.push(Change::remove(
+                Named::of(claim).to_string(),
+                format!("{node} is drained and ended"),
+            ));
+        }
+        let mode = objects.get(&settings()).await?;
+        if !claims.is_empty() && mode.as_ref().is_some_and(paused) {
+            changes
+                .push(Change::update(settings().to_string(), "mode act: nodes are ended by turns"));
+        }
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site, progress))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let objects = Objects::new(&site.kube);
+        let own = claims(&objects).await?;
+        let (made, others) = pools(&objects).await?;
+        for pool in made {
+            progress(&format!("{} goes", Named::of(&pool)));
+            objects.delete(&Named::of(&pool)).await?;
+        }
+        if own.is_empty() {
+            return release(&objects, &others).await;
+        }
+        hold(&objects, &others).await?;
+        if objects.get(&settings()).await?.as_ref().is_some_and(paused) {
+            objects.patch(&settings(), "", &json!({ "data": of_mode(Mode::Act) })).await?;
+        }
+        for claim in &own {
+            objects.delete(&Named::of(claim)).await?;
+        }
+        let look = || async {
+            let left = claims(&objects).await?.len();
+            Ok(if left == 0 {
+                Looked::Ready
+            } else {
+                Looked::NotYet(format!("{left} nodes are left"))
+            })
+        };
+        let names = (
+            "Joiner's nodes",
+            "see what holds them with `joiner explain node NAME`: disruption budgets, do-not-disrupt, volumes; then run the same command again",
+        );
+        until(names, PATIENCE, progress, look).await?;
+        // The functions are still there, pods wait, and pools of others may buy again from here on.
+        objects.patch(&settings(), "", &json!({ "data": drained() })).await?;
+        release(&objects, &pools(&objects).await?.1).await
     }
 }

@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::problem_of::{code, of_aws};
 use crate::release::FUNCTIONS;
 use crate::site::Site;
-use crate::steps::{Doing, Progress, Step};
+use crate::steps::{Changes, Done, Progress, Work};
 use std::time::Duration;
 
 /// How often a queue's end is asked for, and for how long.
@@ -29,46 +29,33 @@ impl Source {
     }
 }
 
-impl Step for Functions {
+impl Work for Functions {
     fn name(&self) -> &'static str {
         "functions"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async {
-            let sources = sources(site).await?;
-            let change = |source: &Source| match source.is_off() {
-                true => Change::keep(source.function.clone(), "nothing wakes it"),
-                false => Change::update(source.function.clone(), "its queue no longer wakes it"),
-            };
-            Ok(sources.iter().map(change).collect())
-        })
+    async fn look(&self, site: &Site) -> Changes {
+        let sources = sources(site).await?;
+        let change = |source: &Source| match source.is_off() {
+            true => Change::keep(source.function.clone(), "nothing wakes it"),
+            false => Change::update(source.function.clone(), "its queue no longer wakes it"),
+        };
+        Ok(sources.iter().map(change).collect())
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async move {
-            for source in sources(site).await?.iter().filter(|source| !source.is_off()) {
-                stop(site, source).await?;
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        for source in sources(site).await?.iter().filter(|source| !source.is_off()) {
+            stop(site, source).await?;
+        }
+        for _ in 0..ATTEMPTS {
+            if sources(site).await?.iter().all(Source::is_off) {
+                return Ok(());
             }
-            for _ in 0..ATTEMPTS {
-                if sources(site).await?.iter().all(Source::is_off) {
-                    return Ok(());
-                }
-                progress("waits until the queues are off");
-                crate::pause::pause(PAUSE).await;
-            }
-            let todo = "run the same command again";
-            Err(Problem::unfinished(
-                "functions",
-                "their queues are not off after two minutes",
-                todo,
-            ))
-        })
+            progress("waits until the queues are off");
+            crate::pause::pause(PAUSE).await;
+        }
+        let todo = "run the same command again";
+        Err(Problem::unfinished("functions", "their queues are not off after two minutes", todo))
     }
 }
 

@@ -5,36 +5,27 @@ use crate::network;
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::steps::tags::{self, Tagging};
-use crate::steps::{Doing, Progress, Step};
+use crate::steps::{Changes, Done, Progress, Work};
 
 /// Discovery tags that the installer wrote.
 pub(in crate::steps) struct Tags;
 
-impl Step for Tags {
+impl Work for Tags {
     fn name(&self) -> &'static str {
         "tags"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(async { Ok(remembered(site).await?.iter().map(change).collect()) })
+    async fn look(&self, site: &Site) -> Changes {
+        Ok(remembered(site).await?.iter().map(change).collect())
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        _progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(async {
-            for tagging in remembered(site)
-                .await?
-                .iter()
-                .filter(|tagging| change(tagging).verb == Verb::Remove)
-            {
-                tags::put_back(site, tagging).await?;
-            }
-            Ok(())
-        })
+    async fn carry_out(&self, site: &Site, _changes: &[Change], _progress: Progress<'_>) -> Done {
+        for tagging in
+            remembered(site).await?.iter().filter(|tagging| change(tagging).verb == Verb::Remove)
+        {
+            tags::put_back(site, tagging).await?;
+        }
+        Ok(())
     }
 }
 

@@ -6,12 +6,12 @@ use crate::cluster::wait::{Looked, until};
 use crate::cluster::{base, crds, own};
 use crate::problem::Problem;
 use crate::site::Site;
-use crate::steps::{Doing, Progress, Step};
+use crate::steps::{Changes, Done, Progress, Work};
 use model::mode::NAMESPACE;
 use serde_json::Value;
 use std::time::Duration;
 
-/// A namespace is empty within seconds, if nothing in it has a finalizer.
+/// A namespace and definitions are gone within seconds, if nothing of theirs has a finalizer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The webhook and the custom resources go.
@@ -40,17 +40,6 @@ async fn goes(objects: &Objects, of: &Named) -> Result<Option<Change>, Problem> 
     }))
 }
 
-async fn look(site: &Site) -> Result<Vec<Change>, Problem> {
-    let objects = Objects::new(&site.kube);
-    let mut changes = Vec::new();
-    for object in applied()?.iter().chain(&crds::brought()?) {
-        changes.extend(goes(&objects, &Named::of(object)).await?);
-    }
-    changes.extend(goes(&objects, &namespace()).await?);
-    changes.extend(left(&objects).await?);
-    Ok(changes)
-}
-
 fn namespace() -> Named {
     Named::new("v1", "Namespace", None, NAMESPACE)
 }
@@ -74,28 +63,6 @@ async fn left(objects: &Objects) -> Result<Vec<Change>, Problem> {
     Ok(changes)
 }
 
-async fn carry_out(site: &Site, progress: Progress<'_>) -> Result<(), Problem> {
-    let objects = Objects::new(&site.kube);
-    for object in applied()? {
-        remove(&objects, &Named::of(&object), progress).await?;
-    }
-    for definition in crds::brought()? {
-        remove(&objects, &Named::of(&definition), progress).await?;
-    }
-    objects.forget_kinds();
-    remove(&objects, &namespace(), progress).await?;
-    let own = |live: &Value| own::is_own(live);
-    let look = || async {
-        Ok(match objects.get(&namespace()).await?.filter(own) {
-            None => Looked::Ready,
-            Some(_) => Looked::NotYet("it is being deleted".to_owned()),
-        })
-    };
-    let names =
-        ("namespace joiner", "see its status for what holds it, then run the same command again");
-    until(names, PATIENCE, progress, look).await
-}
-
 async fn remove(objects: &Objects, of: &Named, progress: Progress<'_>) -> Result<(), Problem> {
     if goes(objects, of).await?.is_some_and(|change| change.verb == Verb::Remove) {
         progress(&of.to_string());
@@ -104,21 +71,47 @@ async fn remove(objects: &Objects, of: &Named, progress: Progress<'_>) -> Result
     Ok(())
 }
 
-impl Step for Webhook {
+impl Work for Webhook {
     fn name(&self) -> &'static str {
         "webhook"
     }
 
-    fn look<'a>(&'a self, site: &'a Site) -> Doing<'a, Vec<Change>> {
-        Box::pin(look(site))
+    async fn look(&self, site: &Site) -> Changes {
+        let objects = Objects::new(&site.kube);
+        let mut changes = Vec::new();
+        for object in applied()?.iter().chain(&crds::brought()?) {
+            changes.extend(goes(&objects, &Named::of(object)).await?);
+        }
+        changes.extend(goes(&objects, &namespace()).await?);
+        changes.extend(left(&objects).await?);
+        Ok(changes)
     }
 
-    fn carry_out<'a>(
-        &'a self,
-        site: &'a Site,
-        _changes: &'a [Change],
-        progress: Progress<'a>,
-    ) -> Doing<'a, ()> {
-        Box::pin(carry_out(site, progress))
+    async fn carry_out(&self, site: &Site, _changes: &[Change], progress: Progress<'_>) -> Done {
+        let objects = Objects::new(&site.kube);
+        for object in applied()? {
+            remove(&objects, &Named::of(&object), progress).await?;
+        }
+        for definition in crds::brought()? {
+            remove(&objects, &Named::of(&definition), progress).await?;
+        }
+        objects.forget_kinds();
+        remove(&objects, &namespace(), progress).await?;
+        // The API server says yes at once, and takes them away when nothing of theirs is left.
+        let mut going = crds::brought()?.iter().map(Named::of).collect::<Vec<_>>();
+        going.push(namespace());
+        let look = || async {
+            for of in &going {
+                if objects.get(of).await?.is_some_and(|live| own::is_own(&live)) {
+                    return Ok(Looked::NotYet(format!("{of} is being deleted")));
+                }
+            }
+            Ok(Looked::Ready)
+        };
+        let names = (
+            "namespace and custom resources",
+            "see what holds it (its status, finalizers of its objects), then run the same command again",
+        );
+        until(names, PATIENCE, progress, look).await
     }
 }
