@@ -99,18 +99,14 @@ async fn judged(site: &Site, principal: &str) -> Result<Judged, Problem> {
 
 impl Judged {
     fn add(&mut self, result: &EvaluationResult) {
-        let action = result.eval_action_name().to_owned();
-        match result.eval_decision() {
-            PolicyEvaluationDecisionType::Allowed => {}
-            PolicyEvaluationDecisionType::ImplicitDeny
-                if !result.missing_context_values().is_empty() =>
-            {
-                self.open.insert(action);
-            }
-            _ => {
-                self.denied.insert(action);
-            }
+        let decision = result.eval_decision();
+        if *decision == PolicyEvaluationDecisionType::Allowed {
+            return;
         }
+        let implicit = *decision == PolicyEvaluationDecisionType::ImplicitDeny;
+        let is_open = implicit && !result.missing_context_values().is_empty();
+        let of = if is_open { &mut self.open } else { &mut self.denied };
+        of.insert(result.eval_action_name().to_owned());
     }
 }
 
