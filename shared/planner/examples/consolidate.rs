@@ -8,7 +8,6 @@
 //! `problem usd_h after_usd_h lower_bound_usd_h above_bound rounds moved moved_per_usd_month`.
 
 use joiner_planner as planner;
-use model::disruption::Window;
 use model::pool::Budget;
 use model::resources::{CPU, MEMORY, PODS};
 use model::{
