@@ -2,6 +2,7 @@
 //! Source: karpenter-provider-aws v0.31 `awsnodetemplate.go`, `provider.go` and their validation.
 
 use crate::block_devices::{self, BlockDeviceMapping, LegacyBlockDeviceMapping};
+use crate::class_spec::volumes;
 use crate::conditions::Condition;
 use crate::finding::{Findings, field};
 use crate::object::{Decoded, decode, decode_part};
@@ -190,6 +191,11 @@ fn convert(
         image_family,
         kubelet: None,
         ephemeral_storage_bytes: block_devices::ephemeral_storage_bytes(&devices, image_family),
+        volumes: if spec.launch_template.is_some() {
+            Vec::new()
+        } else {
+            volumes(devices, image_family)
+        },
         instance_store_raid0: false,
         zones: Vec::new(),
         zone_ids: BTreeMap::new(),

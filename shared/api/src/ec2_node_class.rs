@@ -3,6 +3,7 @@
 
 use crate::aws_node_template::{Image, SecurityGroup, Subnet, family, zones};
 use crate::block_devices::{self, BlockDeviceMapping};
+use crate::class_spec::volumes;
 use crate::conditions::{Condition, not_ready};
 use crate::finding::{Findings, field};
 use crate::kubelet::{self, KubeletConfiguration};
@@ -13,8 +14,8 @@ use crate::selector_terms::{
     SecurityGroupSelectorTerm, SubnetSelectorTerm,
 };
 use crate::{Object, Reading, tags};
-use model::NodeClass;
 use model::pool::ImageFamily;
+use model::{NodeClass, Timestamp, node_class};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -173,6 +174,8 @@ wire! {
         state: String,
         /// Whether EC2 may take its instances back.
         interruptible: bool,
+        /// How many instances it still holds. Karpenter does not write it; without it the reservation is not planned with.
+        available_instance_count: i64,
     }
 }
 
@@ -270,12 +273,32 @@ fn convert(
         image_family,
         kubelet,
         ephemeral_storage_bytes: block_devices::ephemeral_storage_bytes(&devices, image_family),
+        volumes: volumes(devices, image_family),
         instance_store_raid0: spec.instance_store_policy.as_deref() == Some("RAID0"),
         zones,
         zone_ids,
+        reservations: reservations(status.capacity_reservations),
         problem: findings.problem().or_else(|| not_ready(status.conditions.as_ref())),
         ..NodeClass::default()
     }
+}
+
+/// The reservations that the status tells of, as far as it tells what they still hold.
+fn reservations(found: Option<Vec<CapacityReservation>>) -> Vec<node_class::CapacityReservation> {
+    let known = |own: CapacityReservation| {
+        let ends_at = own.end_time.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        Some(node_class::CapacityReservation {
+            available: own.available_instance_count?,
+            id: own.id?,
+            instance_type: own.instance_type?,
+            zone: own.availability_zone?,
+            kind: own.reservation_type.unwrap_or_else(|| "default".to_owned()),
+            owner: own.owner_id.unwrap_or_default(),
+            match_criteria: own.instance_match_criteria.unwrap_or_default(),
+            ends_at: ends_at.map(|time| Timestamp(time.as_second())),
+        })
+    };
+    found.into_iter().flatten().filter_map(known).collect()
 }
 
 fn check(spec: &Ec2NodeClassSpec, findings: &mut Findings) {

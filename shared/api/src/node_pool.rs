@@ -287,6 +287,7 @@ fn convert(
     let labels_path = "spec.template.metadata.labels";
     let mut rules = disruption::read(spec.disruption.unwrap_or_default(), findings);
     pool_annotations::read(&metadata.annotations, &mut rules, findings);
+    let spot_premium = pool_annotations::spot_premium(&metadata.annotations, findings);
     let pool = NodePool {
         name: metadata.name,
         uid: metadata.uid,
@@ -308,6 +309,7 @@ fn convert(
             findings,
         ),
         disruption: rules,
+        spot_premium,
         replicas: spec.replicas.map(|replicas| u32::try_from(replicas).unwrap_or(u32::MAX)),
         kubelet: None,
         instance_types: String::new(),

@@ -4,7 +4,7 @@ use crate::duration::parse_timestamp;
 use crate::finding::{Findings, field};
 use crate::windows;
 use model::disruption::{Rebalance, Window};
-use model::pool::Disruption;
+use model::pool::{Disruption, SpotPremium};
 use model::{Labels, MicroUsdPerHour, labels};
 
 /// Hours in a month, as bills count them.
@@ -46,6 +46,42 @@ pub(crate) fn read(annotations: &Labels, rules: &mut Disruption, findings: &mut 
     }
 }
 
+/// What is added to spot prices: `none`, one percentage for all, or five, by how often types are interrupted. One that cannot be read is told,
+/// and the default holds.
+pub(crate) fn spot_premium(annotations: &Labels, findings: &mut Findings) -> SpotPremium {
+    let Some(text) = annotations.get(labels::SPOT_PREMIUM) else { return SpotPremium::default() };
+    let parts = text.split(',').map(|part| percent(part.trim())).collect::<Option<Vec<_>>>();
+    match (text.trim(), parts.as_deref()) {
+        ("none", _) => SpotPremium::NONE,
+        (_, Some([all])) => SpotPremium([*all; 5]),
+        (_, Some([a, b, c, d, e])) => SpotPremium([*a, *b, *c, *d, *e]),
+        _ => {
+            let path = field("metadata.annotations", labels::SPOT_PREMIUM);
+            let wanted = "none, a percentage such as 2.5%, or five of them from the steadiest types to those interrupted most: 0%,1%,2%,3%,5%";
+            let message = format!("{text:?} is not {wanted}; the default of 0%,1%,2%,3%,5% holds");
+            findings.error("pool-annotation", &path, message);
+            SpotPremium::default()
+        }
+    }
+}
+
+/// Hundredths of a per cent, from 0% to 1000% with at most two digits after the point.
+fn percent(text: &str) -> Option<u32> {
+    let number = text.strip_suffix('%')?;
+    let (whole, digits) = number.split_once('.').unwrap_or((number, ""));
+    let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty()
+        || whole.len() > 4
+        || digits.len() > 2
+        || !numeric(whole)
+        || !numeric(digits)
+    {
+        return None;
+    }
+    let hundredths: u32 = format!("{whole}{digits:0<2}").parse().ok()?;
+    (hundredths <= 100_000).then_some(hundredths)
+}
+
 /// Dollars a month as micro-dollars an hour, to the nearest; at most six digits after the point count.
 fn per_month(text: &str) -> Option<MicroUsdPerHour> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
@@ -61,6 +97,23 @@ fn per_month(text: &str) -> Option<MicroUsdPerHour> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spot_premium_is_none_one_percentage_or_five() {
+        let check = |text: &str, expected: [u32; 5], findings: usize| {
+            let annotations = Labels::from([(labels::SPOT_PREMIUM.to_owned(), text.to_owned())]);
+            let mut found = Findings::default();
+            assert_eq!(spot_premium(&annotations, &mut found).0, expected, "{text:?}");
+            assert_eq!(found.into_vec().len(), findings, "{text:?}");
+        };
+        check("none", [0; 5], 0);
+        check("0%", [0; 5], 0);
+        check("2.5%", [250; 5], 0);
+        check("0%, 0.05%,10%,20%,1000%", [0, 5, 1_000, 2_000, 100_000], 0);
+        for text in ["", "5", "%", "1%,2%", "-1%", "0.123%", "1001%", "a%", "1%,2%,3%,4%,5%,6%"] {
+            check(text, [0, 100, 200, 300, 500], 1);
+        }
+    }
 
     #[test]
     fn savings_are_dollars_a_month() {

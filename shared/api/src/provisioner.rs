@@ -131,6 +131,7 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
         taints::read(each(spec.taints), each(spec.startup_taints), "spec", findings);
     let mut rules = disruption(spec.ttl_seconds_after_empty, spec.consolidation.as_ref(), findings);
     pool_annotations::read(&metadata.annotations, &mut rules, findings);
+    let spot_premium = pool_annotations::spot_premium(&metadata.annotations, findings);
     let resources = spec.limits.and_then(|limits| limits.resources).unwrap_or_default();
     let pool = NodePool {
         labels: label_rules::read(spec.labels.as_ref(), Dialect::Legacy, "spec.labels", findings),
@@ -152,6 +153,7 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
         expire_after: spec.ttl_seconds_until_expired.map(Duration),
         termination_grace_period: None,
         disruption: rules,
+        spot_premium,
         replicas: None,
         instance_types: String::new(),
         problem: findings.problem(),

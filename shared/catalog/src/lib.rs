@@ -10,11 +10,13 @@ mod facts;
 mod labels;
 mod offerings;
 mod region;
+mod volumes;
 mod zones;
 
 pub use current::{Current, Difference};
 pub use error::CatalogError;
 pub use facts::{Device, TypeFacts};
+pub use volumes::volumes_price;
 pub use zones::{Zone, ZoneMatch};
 
 use model::{CapacityType, InstanceType, MicroUsdPerHour};
@@ -135,6 +137,12 @@ impl Catalog {
             CapacityType::Reserved => Some((MicroUsdPerHour::ZERO, false)),
             CapacityType::Spot => self.spot_price(region, zone_id, instance_type),
         }
+    }
+
+    /// How often spot instances of the type are interrupted: the spot advisor's class from 0 (under 5% a month) to 4 (over 20%), if
+    /// it is known.
+    pub fn interruption_class(&self, region: &str, instance_type: &str) -> Option<usize> {
+        self.regions.get(region)?.row(instance_type)?.interruption.map(usize::from)
     }
 
     fn spot_price(

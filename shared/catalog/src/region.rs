@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 /// Zones have one digit each in the rows.
 const MOST_ZONES: usize = 36;
+/// How many classes of interruptions the spot advisor has.
+const CLASSES: u8 = 5;
 
 /// A region's section; its rows are read when they are first needed.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) price: Option<u64>,
     /// What spot costs less than on demand; negative where it costs more.
     pub(crate) savings_percent: Option<i16>,
+    /// How often its spot instances are interrupted: the spot advisor's class, 0 to 4.
+    pub(crate) interruption: Option<u8>,
     /// Spot prices by the index of their zone, where they were read.
     pub(crate) spot: BTreeMap<usize, u64>,
 }
@@ -180,19 +184,27 @@ fn write_row(row: &Row) -> String {
     let spot =
         row.spot.iter().filter_map(|(zone, price)| Some(format!("{}:{price}", digit(zone)?)));
     let spot = spot.collect::<Vec<_>>().join(",");
-    if spot.is_empty() { line } else { format!("{line}\t{spot}") }
+    let class = row.interruption.map_or_else(String::new, |class| class.to_string());
+    match (spot.is_empty(), class.is_empty()) {
+        (true, true) => line,
+        (_, true) => format!("{line}\t{spot}"),
+        _ => format!("{line}\t{spot}\t{class}"),
+    }
 }
 
 fn read_row(line: &str, zone_count: usize) -> Result<Row, String> {
     let cells = line.split('\t').collect::<Vec<_>>();
-    let (name, zones, price, savings, spot) = match cells[..] {
-        [name, zones, price, savings] => (name, zones, price, savings, ""),
-        [name, zones, price, savings, spot] => (name, zones, price, savings, spot),
+    let (name, zones, price, savings, spot, class) = match cells[..] {
+        [name, zones, price, savings] => (name, zones, price, savings, "", ""),
+        [name, zones, price, savings, spot] => (name, zones, price, savings, spot, ""),
+        [name, zones, price, savings, spot, class] => (name, zones, price, savings, spot, class),
         _ => {
-            let problem = "a type's line is: name, zones, price, savings, and perhaps spot prices";
+            let problem = "a type's line is: name, zones, price, savings, and perhaps spot prices and the class of interruptions";
             return Err(problem.to_owned());
         }
     };
+    let class =
+        optional(class).filter(|class: &Option<u8>| class.is_none_or(|class| class < CLASSES));
     let price = optional(price).filter(|price: &Option<u64>| price.is_none_or(is_price));
     let savings = optional(savings)
         .filter(|savings: &Option<i16>| savings.is_none_or(|s| (-1000..=100).contains(&s)));
@@ -201,6 +213,7 @@ fn read_row(line: &str, zone_count: usize) -> Result<Row, String> {
         zones: read_zones(zones, zone_count).ok_or_else(|| format!("{zones:?} are no zones"))?,
         price: price.ok_or("the price must be millionths per hour, or empty")?,
         savings_percent: savings.ok_or("savings must be a per cent, or empty")?,
+        interruption: class.ok_or("the class of interruptions must be 0 to 4, or empty")?,
         spot: read_spot(spot, zone_count).ok_or_else(|| format!("{spot:?} are no spot prices"))?,
     })
 }

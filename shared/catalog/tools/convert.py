@@ -125,7 +125,8 @@ def regions(offerings, prices, spot):
         cell = table.setdefault(row["region"], {}).setdefault(row["instance_type"], {})
         cell.update(price=micro(row["price_per_hour"]), currency=row["currency"], as_of=row["as_of"])
     for row in spot:
-        table.setdefault(row["region"], {}).setdefault(row["instance_type"], {})["savings"] = row["savings_pct"]
+        table.setdefault(row["region"], {}).setdefault(row["instance_type"], {}).update(
+            savings=row["savings_pct"], interruption=row["interruption_bucket"])
     return table, offered
 
 
@@ -137,7 +138,8 @@ def region_lines(region, cells, offered):
     for name in sorted(cells):
         cell = cells[name]
         digits = "".join(str(zones.index(zone)) for zone in cell.get("zones", []))
-        yield "\t".join([name, digits if offered else "*", str(cell.get("price", "")), cell.get("savings", "")])
+        cells_of = [name, digits if offered else "*", str(cell.get("price", "")), cell.get("savings", "")]
+        yield "\t".join(cells_of + ["", cell["interruption"]] if "interruption" in cell else cells_of)
 
 
 def main(types_path, offerings_path, prices_path, spot_path, output):

@@ -68,6 +68,7 @@ fn request(batch: &str) -> FleetRequest {
         capacity_type: CapacityType::OnDemand,
         price: MicroUsdPerHour(80_000 + place as u64),
         estimated: false,
+        reservation: None,
     };
     FleetRequest {
         batch: batch.to_owned(),

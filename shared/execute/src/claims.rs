@@ -7,7 +7,7 @@ use crate::ports::Bought;
 use crate::{conditions, hashes};
 use model::pool::ApiVersion;
 use model::resources::CPU;
-use model::{InstanceType, LaunchRequest, NodePool, Resources, Taint, labels};
+use model::{CapacityType, InstanceType, LaunchRequest, NodePool, Resources, Taint, labels};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -129,6 +129,9 @@ pub(crate) fn launched(object: &mut Value, bought: &Bought, orders: &Orders<'_>)
     if let Some(map) = object["metadata"]["labels"].as_object_mut() {
         map.extend(all);
     }
+    for (key, value) in reservation(object, bought, known) {
+        object["metadata"]["labels"][key] = json!(value);
+    }
     let status = &mut object["status"];
     status["providerID"] = json!(format!("aws:///{}/{}", bought.zone, bought.id));
     if !bought.image_id.is_empty() {
@@ -139,6 +142,26 @@ pub(crate) fn launched(object: &mut Value, bought: &Bought, orders: &Orders<'_>)
         status["allocatable"] = resources(&known.allocatable);
     }
     conditions::set(object, "Launched", "True", "Launched", "", &orders.now());
+}
+
+/// The labels of an instance in a reservation: those of the one that its claim asked for.
+fn reservation(
+    object: &Value,
+    bought: &Bought,
+    known: Option<&InstanceType>,
+) -> Vec<(&'static str, String)> {
+    if bought.capacity_type != CapacityType::Reserved {
+        return Vec::new();
+    }
+    let request = object["metadata"]["annotations"][labels::LAUNCH].as_str();
+    let request = request.and_then(|text| serde_json::from_str::<LaunchRequest>(text).ok());
+    let asked = request.and_then(|request| request.offerings.into_iter().next()?.reservation);
+    let Some(id) = asked else { return Vec::new() };
+    let offerings = known.into_iter().flat_map(|known| &known.offerings);
+    let mut own = offerings.filter_map(|own| own.reservation.as_ref());
+    let kind = own.find(|own| own.id == id).map(|own| own.kind().to_owned());
+    let kind = kind.map(|kind| (labels::RESERVATION_TYPE, kind));
+    [(labels::RESERVATION_ID, id)].into_iter().chain(kind).collect()
 }
 
 fn instance_type<'a>(pool: &NodePool, name: &str, orders: &Orders<'a>) -> Option<&'a InstanceType> {

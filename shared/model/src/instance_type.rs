@@ -40,6 +40,51 @@ impl fmt::Display for CapacityType {
     }
 }
 
+/// The capacity reservation that an offering is bought from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reservation {
+    /// `cr-...`, the value of `karpenter.k8s.aws/capacity-reservation-id`.
+    pub id: String,
+    /// Whether it is a capacity block for machine learning, else on-demand capacity.
+    pub block: bool,
+    /// How many instances it still holds.
+    pub available: u32,
+}
+
+impl Reservation {
+    /// The value of the label `karpenter.k8s.aws/capacity-reservation-type`.
+    pub fn kind(&self) -> &'static str {
+        if self.block { "capacity-block" } else { "default" }
+    }
+}
+
+/// What of a price is not what the instance costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceParts {
+    /// The node's volumes.
+    #[serde(
+        default,
+        rename = "volumesMicroUsdPerHour",
+        skip_serializing_if = "MicroUsdPerHour::is_zero"
+    )]
+    pub volumes: MicroUsdPerHour,
+    /// What an interruption costs, shared out over the hours between two of them. Nobody bills it.
+    #[serde(
+        default,
+        rename = "spotPremiumMicroUsdPerHour",
+        skip_serializing_if = "MicroUsdPerHour::is_zero"
+    )]
+    pub premium: MicroUsdPerHour,
+}
+
+impl PriceParts {
+    /// Whether the price is the instance's alone.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One way to buy an instance type: in a zone, as a capacity type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Offering {
@@ -49,12 +94,18 @@ pub struct Offering {
     pub zone_id: String,
     /// How it is paid for.
     pub capacity_type: CapacityType,
-    /// The price.
+    /// What a node costs: the instance and `parts`.
     pub price: MicroUsdPerHour,
     /// Whether the price is estimated (another region's list price, or the spot advisor's average saving).
     pub estimated: bool,
     /// Whether it can be had now; offerings that lately ran out of capacity cannot.
     pub available: bool,
+    /// The reservation, if it is bought from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<Reservation>,
+    /// What of the price is not the instance's own.
+    #[serde(default, skip_serializing_if = "PriceParts::is_none")]
+    pub parts: PriceParts,
 }
 
 /// An instance type as one node class makes nodes of it: allocatable depends on the image family and the kubelet's settings.

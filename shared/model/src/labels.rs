@@ -68,6 +68,8 @@ pub const INTERRUPTION: &str = "joiner.dev/interruption";
 pub const DISRUPTION: &str = "joiner.dev/disruption";
 /// Annotation of a pool: the least saving per moved pod, in dollars a month.
 pub const SAVING_PER_MOVE: &str = "joiner.dev/saving-per-move";
+/// Annotation of a pool: what is added to spot prices for their interruptions, in per cent.
+pub const SPOT_PREMIUM: &str = "joiner.dev/spot-premium";
 /// Annotation of a pool: `ignore` or `replace`.
 pub const REBALANCE: &str = "joiner.dev/rebalance";
 /// Annotation of a pool: nodes made before this time are replaced.
@@ -113,6 +115,11 @@ pub const READINESS_TAINT_PREFIX: &str = "readiness.k8s.io/";
 
 /// The prefix of the provider's instance labels.
 pub const INSTANCE_LABEL_PREFIX: &str = "karpenter.k8s.aws/";
+
+/// The capacity reservation that a node runs in, by id.
+pub const RESERVATION_ID: &str = "karpenter.k8s.aws/capacity-reservation-id";
+/// `default` or `capacity-block`.
+pub const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
 
 /// The generation of the instance type: `7` of m7i.
 pub const INSTANCE_GENERATION: &str = "karpenter.k8s.aws/instance-generation";

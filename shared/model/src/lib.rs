@@ -32,7 +32,7 @@ pub mod volume;
 pub use claim::NodeClaim;
 pub use disruption::{Disruption, DisruptionReason, Interruption, PlannedDisruption};
 pub use ineligible::Ineligible;
-pub use instance_type::{CapacityType, InstanceType, Offering};
+pub use instance_type::{CapacityType, InstanceType, Offering, PriceParts, Reservation};
 pub use launch::{LaunchRequest, UnavailableOffering};
 pub use money::MicroUsdPerHour;
 pub use node::Node;

@@ -16,6 +16,11 @@ impl MicroUsdPerHour {
     /// Nothing at all.
     pub const ZERO: Self = Self(0);
 
+    /// Whether it is nothing.
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// From dollars per hour, rounded to the nearest micro-dollar; `None` if negative, not finite or over $1,000,000 an hour.
     pub fn from_usd(usd: f64) -> Option<Self> {
         (usd.is_finite() && (0.0..=1e6).contains(&usd)).then(|| Self((usd * 1e6).round() as u64))

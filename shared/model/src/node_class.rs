@@ -66,6 +66,28 @@ pub struct BlockDevice {
     pub volume_initialization_rate: Option<i64>,
 }
 
+impl BlockDevice {
+    /// The volumes of a class that names none (Karpenter's defaults, per family).
+    pub fn of_family(family: ImageFamily) -> Vec<Self> {
+        let gp3 = |device_name: &str, size_gib: i64| Self {
+            device_name: device_name.to_owned(),
+            size_gib: Some(size_gib),
+            volume_type: Some("gp3".to_owned()),
+            encrypted: Some(true),
+            ..Self::default()
+        };
+        match family {
+            ImageFamily::Al2 | ImageFamily::Al2023 => vec![gp3("/dev/xvda", 20)],
+            ImageFamily::Bottlerocket => vec![gp3("/dev/xvda", 4), gp3("/dev/xvdb", 20)],
+            ImageFamily::Ubuntu => vec![gp3("/dev/sda1", 20)],
+            ImageFamily::Windows2019 | ImageFamily::Windows2022 | ImageFamily::Windows2025 => {
+                vec![gp3("/dev/sda1", 50)]
+            }
+            ImageFamily::Custom => Vec::new(),
+        }
+    }
+}
+
 /// How the instance metadata service is exposed, as EC2 spells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MetadataOptions {
@@ -224,7 +246,7 @@ pub struct Image {
 }
 
 /// A capacity reservation that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CapacityReservation {
     /// `cr-...`.
     pub id: String,

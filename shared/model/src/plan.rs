@@ -1,7 +1,7 @@
 //! What to do: the planner's answer, which leaves no choices to whoever carries it out.
 
 use crate::{CapacityType, DisruptionReason, MicroUsdPerHour, PlannedDisruption, PodId};
-use crate::{Reason, Step, Timestamp};
+use crate::{PriceParts, Reason, Step, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -21,6 +21,9 @@ pub struct Alternative {
     /// Whether that price is estimated.
     #[serde(rename = "priceEstimated")]
     pub estimated: bool,
+    /// The capacity reservation that it is bought from, by id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<String>,
 }
 
 /// A node to launch.
@@ -34,6 +37,16 @@ pub struct Launch {
     /// The offering planned, the cheapest that holds the pods.
     #[serde(flatten)]
     pub offering: Alternative,
+    /// What of its price is not the instance's own.
+    #[serde(flatten)]
+    pub parts: PriceParts,
+    /// What of the instance's price goes to the daemonsets' pods, by their share of CPU and memory.
+    #[serde(
+        default,
+        rename = "daemonsMicroUsdPerHour",
+        skip_serializing_if = "MicroUsdPerHour::is_zero"
+    )]
+    pub daemons: MicroUsdPerHour,
     /// The pods that it is bought for.
     pub pods: Vec<PodId>,
     /// Labels that must be put on the node beside the pool's, because its pods ask for them.

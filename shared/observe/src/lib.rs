@@ -12,6 +12,7 @@ pub mod cloud;
 #[cfg(feature = "live")]
 pub mod cluster;
 mod collection;
+mod costs;
 mod custom;
 pub mod documents;
 mod dump;

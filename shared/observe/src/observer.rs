@@ -240,6 +240,7 @@ impl Observer {
                 // Whether AWS has what the class asks for is read anew: what its status says of that may be of yesterday.
                 class.problem = problem_of_spec(&objects, &CLASSES, &class.name);
                 cloud::apply(resolved, class);
+                cloud::count_launched(&mut class.reservations, &cloud.instances, now);
             }
         });
         let mut snapshot = seen.snapshot;

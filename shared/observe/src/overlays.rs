@@ -155,6 +155,8 @@ fn label<'a>(
         labels::ZONE_ID => Some(&*offering.zone_id).filter(|id| !id.is_empty()),
         labels::CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
         labels::REGION => Some(region),
+        labels::RESERVATION_ID => offering.reservation.as_ref().map(|own| &*own.id),
+        labels::RESERVATION_TYPE => offering.reservation.as_ref().map(|own| own.kind()),
         labels::NODE_POOL => (!is_legacy).then_some(&*pool.name),
         labels::PROVISIONER_NAME => is_legacy.then_some(&*pool.name),
         key => of.labels.get(key).or_else(|| pool.labels.get(key)).map(String::as_str),

@@ -1,9 +1,10 @@
 //! What pools may launch: instance types by class and kubelet.
 
 use crate::DumpOptions;
-use catalog::{Catalog, Request, Zone};
-use model::pool::Kubelet;
-use model::{NodeClass, Snapshot};
+use catalog::{Catalog, Request, Zone, volumes_price};
+use model::node_class::CapacityReservation;
+use model::pool::{Kubelet, SpotPremium};
+use model::{MicroUsdPerHour, NodeClass, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(crate) fn resolve_types(
         let Some(class) = class else { continue };
         let kubelet = pool.kubelet.as_ref().or(class.kubelet.as_ref()).cloned().unwrap_or_default();
         let next = format!("types-{}", keys.len() + 1);
-        let key = keys.entry(settings(class, &kubelet)).or_insert(next);
+        let key = keys.entry(settings(class, &kubelet, pool.spot_premium)).or_insert(next);
         pool.instance_types.clone_from(key);
         let region = snapshot.region.as_str();
         let settings = &options.settings;
@@ -36,14 +37,16 @@ pub(crate) fn resolve_types(
 }
 
 /// All of a class and kubelet that changes what types they make.
-type TypeSettings = (model::pool::ImageFamily, i64, bool, Vec<String>, Kubelet);
+type TypeSettings = (
+    (model::pool::ImageFamily, i64, bool),
+    (Vec<String>, Kubelet, Vec<CapacityReservation>),
+    (MicroUsdPerHour, SpotPremium),
+);
 
-fn settings(class: &NodeClass, kubelet: &Kubelet) -> TypeSettings {
+fn settings(class: &NodeClass, kubelet: &Kubelet, premium: SpotPremium) -> TypeSettings {
     (
-        class.image_family,
-        class.ephemeral_storage_bytes,
-        class.instance_store_raid0,
-        class.zones.clone(),
-        kubelet.clone(),
+        (class.image_family, class.ephemeral_storage_bytes, class.instance_store_raid0),
+        (class.zones.clone(), kubelet.clone(), class.reservations.clone()),
+        (volumes_price(&class.volumes), premium),
     )
 }

@@ -90,6 +90,8 @@ fn instance_type(cpus: i64) -> InstanceType {
         price: MicroUsdPerHour((price * 1e6) as u64),
         estimated: false,
         available: true,
+        reservation: None,
+        parts: Default::default(),
     };
     let spot = ["zone-1", "zone-2"].map(|zone| (zone, CapacityType::Spot));
     let on_demand = ["zone-1", "zone-2", "zone-3"].map(|zone| (zone, CapacityType::OnDemand));

@@ -237,6 +237,8 @@ fn instance_type(index: usize, kind: &Kind) -> InstanceType {
         price: MicroUsdPerHour(kind.price),
         estimated: false,
         available: true,
+        reservation: None,
+        parts: Default::default(),
     };
     let labels = Labels::from([
         (labels::ARCH.to_owned(), "amd64".to_owned()),

@@ -17,6 +17,8 @@ pub(crate) fn instance_type(name: &str, cores: i64, gib: i64, price: u64) -> Ins
         price: MicroUsdPerHour(price),
         estimated: false,
         available: true,
+        reservation: None,
+        parts: Default::default(),
     };
     InstanceType {
         name: name.to_owned(),

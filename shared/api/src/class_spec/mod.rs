@@ -6,13 +6,15 @@ mod legacy;
 mod modern;
 mod parts;
 
+use crate::block_devices::BlockDeviceMapping;
 use crate::digest;
 use crate::finding::Findings;
 use crate::kubelet::KubeletConfiguration;
 use crate::object::decode_part;
 use crate::{node_pool, provisioner};
 use model::NodeClassSpec;
-use model::node_class::KubeletSettings;
+use model::node_class::{BlockDevice, KubeletSettings};
+use model::pool::ImageFamily;
 use serde_json::Value;
 
 /// What an EC2NodeClass (v1, v1beta1), an AWSNodeTemplate, or a Provisioner with inline settings says of its nodes.
@@ -29,6 +31,12 @@ pub fn node_class_spec(object: &Value) -> Option<NodeClassSpec> {
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
     let hash = digest::of_class(&spec);
     Some(NodeClassSpec { uid: uid.to_owned(), hash, ..spec })
+}
+
+/// The volumes of a class's nodes: those that it names, else those of its image family.
+pub(crate) fn volumes(named: Vec<BlockDeviceMapping>, family: ImageFamily) -> Vec<BlockDevice> {
+    let named = parts::devices(Some(named));
+    if named.is_empty() { BlockDevice::of_family(family) } else { named }
 }
 
 /// The kubelet's settings that a pool itself holds (Provisioner, NodePool of v1beta1), as its nodes' bootstrap needs them.

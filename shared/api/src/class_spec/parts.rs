@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const GIB: i64 = 1 << 30;
 
 /// The devices that have a volume.
-pub(super) fn devices(given: Option<Vec<BlockDeviceMapping>>) -> Vec<BlockDevice> {
+pub(crate) fn devices(given: Option<Vec<BlockDeviceMapping>>) -> Vec<BlockDevice> {
     given.unwrap_or_default().into_iter().filter_map(device).collect()
 }
 

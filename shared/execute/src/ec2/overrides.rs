@@ -98,6 +98,7 @@ mod tests {
             capacity_type: CapacityType::Spot,
             price: MicroUsdPerHour(price),
             estimated: false,
+            reservation: None,
         }
     }
 

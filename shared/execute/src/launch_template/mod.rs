@@ -137,7 +137,7 @@ fn image_of(class: &ResolvedNodeClass, facts: Option<&TypeFacts>) -> Option<Stri
         .map(|image| image.id.clone())
 }
 
-/// The reservation with the most room for the offering; equal ones by id.
+/// The planned reservation or, for an offering that names none, the one with the most room; equal ones by id.
 fn reservation_for(
     offering: &Alternative,
     class: &ResolvedNodeClass,
@@ -145,6 +145,7 @@ fn reservation_for(
     let fits = class.capacity_reservations.iter().filter(|reservation| {
         reservation.instance_type == offering.instance_type
             && reservation.zone == offering.zone
+            && offering.reservation.as_ref().is_none_or(|planned| *planned == reservation.id)
             && reservation.available > 0
     });
     let best = fits.min_by_key(|found| (std::cmp::Reverse(found.available), found.id.clone()));

@@ -68,6 +68,7 @@ pub(crate) fn offering(instance_type: &str, zone: &str) -> Alternative {
         capacity_type: CapacityType::Spot,
         price: MicroUsdPerHour(40_000),
         estimated: false,
+        reservation: None,
     }
 }
 

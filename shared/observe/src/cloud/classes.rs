@@ -205,6 +205,7 @@ pub fn apply(resolved: &ResolvedNodeClass, class: &mut NodeClass) {
     class.security_group_ids =
         known(resolved, "SecurityGroupsReady", &resolved.security_groups, |group| &group.id);
     let reservations = &resolved.capacity_reservations;
+    class.reservations.clone_from(reservations);
     class.reservation_ids =
         known(resolved, "CapacityReservationsReady", reservations, |found| &found.id);
     let named = &resolved.spec;

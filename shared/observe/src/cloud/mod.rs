@@ -32,6 +32,7 @@ pub use call::Call;
 pub use classes::apply;
 pub use error::CloudReadError;
 pub use facts::Facts;
+pub(crate) use reservations::count_launched;
 pub use unavailable::UnavailableOfferings;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};

@@ -6,8 +6,8 @@ use super::error::CloudReadError;
 use super::selectors::Question;
 use aws_sdk_ec2::operation::describe_capacity_reservations::DescribeCapacityReservationsOutput;
 use aws_sdk_ec2::types;
-use model::Timestamp;
 use model::node_class::{CapacityReservation, SelectorTerm};
+use model::{Instance, Timestamp};
 use std::collections::BTreeSet;
 
 const PAGE: i32 = 1000;
@@ -65,6 +65,20 @@ pub(crate) async fn read(
             Ok(Vec::new())
         }
         answer => answer.map(|()| found),
+    }
+}
+
+/// Takes away what was bought since the reservations may have been read.
+pub(crate) fn count_launched(
+    reservations: &mut [CapacityReservation],
+    instances: &[Instance],
+    now: Timestamp,
+) {
+    let since =
+        instances.iter().filter(|own| own.is_live() && now.since(own.launched_at).0 <= TTL_S);
+    for id in since.filter_map(|own| own.reservation_id.as_ref()) {
+        let known = reservations.iter_mut().filter(|own| own.id == *id);
+        known.for_each(|own| own.available = (own.available - 1).max(0));
     }
 }
 

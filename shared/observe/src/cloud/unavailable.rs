@@ -103,6 +103,8 @@ mod tests {
             price: MicroUsdPerHour(1),
             estimated: false,
             available: true,
+            reservation: None,
+            parts: Default::default(),
         };
         let both =
             |zone| [offering(zone, CapacityType::OnDemand), offering(zone, CapacityType::Spot)];

@@ -76,6 +76,8 @@ fn offering(entry: &Value) -> Option<Offering> {
         price: MicroUsdPerHour::from_usd(entry["price"].as_f64()?)?,
         estimated: false,
         available: true,
+        reservation: None,
+        parts: Default::default(),
     })
 }
 

@@ -199,6 +199,13 @@ pub(super) fn launch_labels(
         (pool_label, pool.name.as_str()),
     ];
     all.extend(facts.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    if launch.offering.reservation.is_some()
+        && let Some((_, offering)) = super::purchases::find(snapshot, pool, &launch.offering)
+        && let Some(own) = &offering.reservation
+    {
+        all.insert(labels::RESERVATION_ID.to_owned(), own.id.clone());
+        all.insert(labels::RESERVATION_TYPE.to_owned(), own.kind().to_owned());
+    }
     all
 }
 

@@ -3,7 +3,7 @@
 use super::Findings;
 use super::hosts::launch_labels;
 use model::{Alternative, InstanceType, Launch, NodePool, Offering, Plan, Resources, Snapshot};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Checks every launch, the limits of every pool, and the sum of the prices.
@@ -19,6 +19,7 @@ pub(super) fn check(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
     for pool in &snapshot.node_pools {
         check_limits(snapshot, plan, pool, findings);
     }
+    check_reservations(snapshot, plan, findings);
     let sum = plan.launches.iter().map(|launch| launch.offering.price).sum();
     if plan.cost.planned != sum {
         findings.add("cost", format!("is {} but the launches sum up to {sum}", plan.cost.planned));
@@ -105,6 +106,8 @@ fn check_offering(
         name: launch.name.clone(),
         node_pool: launch.node_pool.clone(),
         offering: wanted.clone(),
+        parts: launch.parts,
+        daemons: launch.daemons,
         pods: Vec::new(),
         labels: launch.labels.clone(),
         alternatives: Arc::default(),
@@ -125,7 +128,8 @@ fn check_offering(
     }
 }
 
-fn find<'a>(
+/// The type and the offering that a launch names.
+pub(super) fn find<'a>(
     snapshot: &'a Snapshot,
     pool: &NodePool,
     wanted: &Alternative,
@@ -136,9 +140,35 @@ fn find<'a>(
         .iter()
         .find(|known| known.name == wanted.instance_type)?;
     let same = |offering: &&Offering| {
-        offering.zone == wanted.zone && offering.capacity_type == wanted.capacity_type
+        let reserved = offering.reservation.as_ref().map(|own| own.id.as_str());
+        offering.zone == wanted.zone
+            && offering.capacity_type == wanted.capacity_type
+            && reserved == wanted.reservation.as_deref()
     };
     instance_type.offerings.iter().find(same).map(|offering| (instance_type, offering))
+}
+
+/// No reservation is planned to hold more instances than it has left.
+fn check_reservations(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
+    let mut left = BTreeMap::new();
+    for instance_type in snapshot.instance_types.values().flat_map(|types| types.iter()) {
+        let own = instance_type.offerings.iter().filter_map(|own| own.reservation.as_ref());
+        left.extend(own.map(|own| (own.id.as_str(), i64::from(own.available))));
+    }
+    let waiting = snapshot.node_claims.iter().filter(|claim| claim.provider_id.is_none());
+    let asked = waiting.filter_map(|claim| claim.launch.as_ref()?.offerings.first());
+    let mut take = |offering: &Alternative| {
+        let id = offering.reservation.as_deref()?;
+        let left = left.get_mut(id)?;
+        *left -= 1;
+        (*left < 0).then(|| format!("would be one more than reservation {id} has left"))
+    };
+    for offering in asked {
+        take(offering);
+    }
+    for launch in &plan.launches {
+        take(&launch.offering).into_iter().for_each(|problem| findings.add(&launch.name, problem));
+    }
 }
 
 fn check_limits(snapshot: &Snapshot, plan: &Plan, pool: &NodePool, findings: &mut Findings) {

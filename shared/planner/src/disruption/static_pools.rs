@@ -135,16 +135,18 @@ fn cheapest(
     let (candidates, bundles) = (&scene.candidates, BTreeMap::new());
     let holds = |at: &usize| candidates.list[*at].usable.iter().all(|room| *room >= 0);
     let price = |at: &usize| candidates.list[*at].offering.price;
-    let fitting = (0..candidates.list.len()).filter(holds);
-    let Some(best) = fitting.min_by_key(|at| (price(at), *at)) else { return Vec::new() };
+    let mut fitting = (0..candidates.list.len()).filter(holds).collect::<Vec<_>>();
+    fitting.sort_by_key(|at| (price(at), *at));
+    let paid = fitting.iter().position(|at| !candidates.reserved.contains(*at));
+    // What is reserved comes first, then the cheapest other offering alone.
+    fitting.truncate(paid.map_or(fitting.len(), |paid| paid + 1));
     let mut limits = Limits::new(candidates, &scene.slots);
     let mut nodes = Vec::new();
-    let chosen = &candidates.list[best];
-    while nodes.len() < count
-        && limits.exceeded(chosen.pool, &chosen.instance_type.capacity).is_none()
-    {
-        limits.buy(chosen.pool, &chosen.instance_type.capacity);
-        nodes.push(Bought { candidate: best, pods: Vec::new() });
+    for best in fitting {
+        while nodes.len() < count && limits.allow(&candidates.list[best]) {
+            limits.take(&candidates.list[best]);
+            nodes.push(Bought { candidate: best, pods: Vec::new() });
+        }
     }
     let market = Market {
         candidates,

@@ -188,6 +188,8 @@ impl<'a> Prospect<'a> {
             labels::ZONE_ID => Some(&*offering.zone_id).filter(|id| !id.is_empty()),
             labels::CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
             labels::REGION => Some(&*self.snapshot.region),
+            labels::RESERVATION_ID => offering.reservation.as_ref().map(|own| &*own.id),
+            labels::RESERVATION_TYPE => offering.reservation.as_ref().map(|own| own.kind()),
             labels::INITIALIZED | labels::REGISTERED => Some("true"),
             labels::NODE_POOL => (!is_legacy).then_some(own),
             labels::PROVISIONER_NAME => is_legacy.then_some(own),

@@ -59,6 +59,8 @@ fn claim(snapshot: &Snapshot, launch: &Launch) -> Option<NodeClaim> {
     let mut here = offers.filter(|offer| offer.zone == launch.offering.zone);
     let zone_id = here.next().map(|offer| offer.zone_id.clone()).filter(|id| !id.is_empty());
     own.extend(zone_id.map(|id| (labels::ZONE_ID.to_owned(), id)));
+    let reservation = launch.offering.reservation.clone();
+    own.extend(reservation.map(|id| (labels::RESERVATION_ID.to_owned(), id)));
     Some(NodeClaim {
         name: format!("{STANDS_FOR}{}", launch.name).into(),
         pool: pool.name.clone(),

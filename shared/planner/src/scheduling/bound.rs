@@ -29,7 +29,10 @@ impl Free {
 /// A bound on the price of new nodes for `counts` pods of each class, of which `free` room can take some.
 /// Zones are left open, and so are affinities: leaving rules out only lowers the bound.
 pub(crate) fn bound(market: &Market<'_, '_>, counts: &[u32], free: &[Free], spilled: bool) -> u64 {
-    let placed = (0..counts.len()).filter(|class| counts[*class] > 0).collect::<Vec<_>>();
+    // Pods that only reservations take cost nothing; others may leave their pool's for those of a lower weight.
+    let spilled = spilled || !market.candidates.reserved.is_empty();
+    let paid = |class: &usize| counts[*class] > 0 && !market.paid(*class).is_empty();
+    let placed = (0..counts.len()).filter(paid).collect::<Vec<_>>();
     if placed.len() > MANY || free.len() > MANY {
         let tiers = market.tiers();
         let mut within = Bitset::new(market.candidates.list.len());
@@ -78,7 +81,7 @@ pub(crate) fn divisible(
 
 /// The candidates that may be bought for the class: those of the first weight that accepts it, or of all once limits made pods spill.
 fn allowed(market: &Market<'_, '_>, class: usize, tiers: &[Bitset], spilled: bool) -> Bitset {
-    let mut allowed = market.fitting[class].clone();
+    let mut allowed = market.paid(class);
     if let Some(tier) = tiers.iter().find(|tier| tier.meets(&allowed)).filter(|_| !spilled) {
         allowed.intersect(tier);
     }

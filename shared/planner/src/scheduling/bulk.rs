@@ -347,7 +347,7 @@ impl<'a, 's, 'm> Bulk<'a, 's, 'm> {
 impl Kinds {
     fn new(market: &Market<'_, '_>, allowed: &Bitset) -> Self {
         let list = &market.candidates.list;
-        let price = |at: usize| list[at].offering.price.0;
+        let price = |at: usize| list[at].price;
         let mut order = allowed.iter().collect::<Vec<_>>();
         order.sort_by(|a, b| {
             (price(*a), &list[*b].usable, *a).cmp(&(price(*b), &list[*a].usable, *b))

@@ -82,9 +82,38 @@ impl<'a> Market<'a, '_> {
         let mut purchase = Purchase { left: demands, ..Purchase::default() };
         for tier in self.tiers() {
             let demands = std::mem::take(&mut purchase.left);
-            self.buy_tier(demands, &tier, limits, &mut purchase);
+            let demands = self.buy_reserved(demands, &tier, limits, &mut purchase);
+            let mut bought = tier;
+            self.candidates.reserved.iter().for_each(|at| bought.remove(at));
+            self.buy_tier(demands, &bought, limits, &mut purchase);
         }
         purchase
+    }
+
+    /// Fills what reservations hold, before anything is paid for; the pods that are left come back.
+    fn buy_reserved(
+        &self,
+        demands: Demands<'a>,
+        tier: &Bitset,
+        limits: &mut Limits,
+        purchase: &mut Purchase<'a>,
+    ) -> Demands<'a> {
+        let mut reserved = tier.clone();
+        reserved.intersect(&self.candidates.reserved);
+        if !reserved.iter().any(|at| limits.allow(&self.candidates.list[at])) {
+            return demands;
+        }
+        let mut free = Purchase::default();
+        self.buy_tier(demands, &reserved, limits, &mut free);
+        purchase.nodes.extend(free.nodes);
+        free.left
+    }
+
+    /// The candidates for a class outside reservations.
+    pub(crate) fn paid(&self, class: usize) -> Bitset {
+        let mut paid = self.fitting[class].clone();
+        self.candidates.reserved.iter().for_each(|at| paid.remove(at));
+        paid
     }
 
     /// The candidates of each weight, the highest weight first.
@@ -161,34 +190,35 @@ impl<'a> Market<'a, '_> {
         purchase.bound += super::bound::divisible(self, counts, within, &[]);
         let mut nodes = Bulk::pack(self, demands, within);
         demands.clear();
-        let price = |node: &Bought<'_>| self.candidates.list[node.candidate].offering.price.0;
-        if limits.any() {
+        let price = |node: &Bought<'_>| self.candidates.list[node.candidate].price;
+        if limits.any() || self.are_reserved(within) {
             nodes.sort_by_key(|node| price(node) * 1000 / node.pods.len().max(1) as u64);
         }
         for node in nodes {
             let candidate = &self.candidates.list[node.candidate];
-            let (pool, capacity) = (candidate.pool, &candidate.instance_type.capacity);
-            if limits.exceeded(pool, capacity).is_some() {
+            if !limits.allow(candidate) {
                 for (class, cell, pod) in node.pods {
                     demands.entry((class, cell)).or_default().push(pod);
                 }
                 continue;
             }
-            limits.buy(pool, capacity);
+            limits.take(candidate);
             purchase.nodes.push(node);
         }
     }
 
+    /// Whether the candidates are those of reservations, which are never bought with others.
+    fn are_reserved(&self, within: &Bitset) -> bool {
+        within.meets(&self.candidates.reserved)
+    }
+
     /// The candidates of the tier that the limits still allow one of.
     fn within(&self, tier: &Bitset, limits: &Limits) -> Bitset {
-        if !limits.any() {
+        if !limits.any() && !self.are_reserved(tier) {
             return tier.clone();
         }
         let mut within = Bitset::new(self.candidates.list.len());
-        let allowed = |at: &usize| {
-            let candidate = &self.candidates.list[*at];
-            limits.exceeded(candidate.pool, &candidate.instance_type.capacity).is_none()
-        };
+        let allowed = |at: &usize| limits.allow(&self.candidates.list[*at]);
         tier.iter().filter(allowed).for_each(|at| within.insert(at));
         within
     }
@@ -249,6 +279,17 @@ impl<'a> Market<'a, '_> {
         is_diverse(self.candidates, chosen, &members, &total)
     }
 
+    /// What of the node its pods use, in thousandths summed over its resources.
+    fn use_of(&self, translation: &Translation, node: &Packed) -> i64 {
+        let capacity = &translation.problem.kinds[node.kind].capacity;
+        let total = translation.problem.total_size(&node.pattern);
+        total
+            .iter()
+            .zip(capacity)
+            .map(|(used, all)| used.saturating_mul(1000) / (*all).max(1))
+            .sum()
+    }
+
     /// Keeps the nodes that the limits allow, those that hold most for their price first, and gives them their pods.
     fn accept(
         &self,
@@ -260,7 +301,12 @@ impl<'a> Market<'a, '_> {
         purchase: &mut Purchase<'a>,
     ) {
         let mut nodes = nodes;
-        if limits.any() {
+        let first = nodes.first().map(|node| translation.kinds[node.kind]);
+        if first.is_some_and(|at| self.candidates.reserved.contains(at)) {
+            nodes.sort_by_key(|node| {
+                std::cmp::Reverse((self.use_of(translation, node), node.clone()))
+            });
+        } else if limits.any() {
             let held = |node: &Packed| {
                 node.pattern.iter().map(|(_, count)| u64::from(*count)).sum::<u64>()
             };
@@ -271,17 +317,13 @@ impl<'a> Market<'a, '_> {
         }
         for node in nodes {
             let candidate = translation.kinds[node.kind];
-            let (pool, capacity) = (
-                self.candidates.list[candidate].pool,
-                &self.candidates.list[candidate].instance_type.capacity,
-            );
-            if limits.exceeded(pool, capacity).is_some() {
+            if !limits.allow(&self.candidates.list[candidate]) {
                 continue;
             }
             if !self.is_diverse(translation, keys, &node) {
                 continue;
             }
-            limits.buy(pool, capacity);
+            limits.take(&self.candidates.list[candidate]);
             let mut pods = Vec::new();
             for (item, count) in &node.pattern {
                 let keys = translation.parts[*item].iter().map(|part| keys[*part]);

@@ -4,7 +4,9 @@
 
 use super::cells::Cells;
 use super::classes::{Class, Classes};
+use super::daemons::Left;
 use super::dimensions::Dimensions;
+use super::reservations::{self, Reservations};
 use super::slots::Slot;
 use crate::packing::bitset::Bitset;
 use model::pod::{HostPort, NodeSelectorTerm};
@@ -24,6 +26,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) instance_type: &'a InstanceType,
     /// The offering.
     pub(crate) offering: &'a Offering,
+    /// The price by which it is compared with others, in micro-dollars an hour.
+    pub(crate) price: u64,
     /// The zone, as an index into the turn's zones.
     pub(crate) zone: usize,
     /// The cell, as an index into the turn's cells.
@@ -32,6 +36,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) usable: Rc<Vec<i64>>,
     /// Host ports that the daemons take.
     ports: Rc<Vec<HostPort>>,
+    /// The daemons' share of the node, in millionths.
+    pub(crate) daemons: u64,
     /// Labels put on because pods ask for them, where the pool leaves the value open.
     pub(crate) chosen: Rc<Labels>,
 }
@@ -48,15 +54,16 @@ pub(crate) struct Candidates<'a> {
     pub(crate) by_price: Vec<Vec<usize>>,
     /// By cell, its candidates.
     pub(crate) of_cell: Vec<Bitset>,
+    /// Those in capacity reservations.
+    pub(crate) reserved: Bitset,
+    /// What those reservations hold.
+    pub(crate) reservations: Reservations,
     /// What tells places apart for topology rules.
     pub(crate) cells: Rc<Cells>,
     /// The names of the zones, ascending.
     pub(crate) zones: Vec<String>,
     region: &'a str,
 }
-
-/// What daemons leave and what they take: the room, and the host ports.
-type Left = (Rc<Vec<i64>>, Rc<Vec<HostPort>>);
 
 /// Label values that pools leave open are tried in at most so many combinations for each pool.
 const MOST_VARIANTS: usize = 64;
@@ -74,6 +81,8 @@ impl<'a> Candidates<'a> {
             of_pool: Vec::new(),
             by_price: Vec::new(),
             of_cell: Vec::new(),
+            reserved: Bitset::new(0),
+            reservations: Reservations::new(snapshot),
             cells: Rc::default(),
             zones,
             region: &snapshot.region,
@@ -103,6 +112,7 @@ impl<'a> Candidates<'a> {
             candidate.instance_type.name == launch.offering.instance_type
                 && candidate.offering.zone == launch.offering.zone
                 && candidate.offering.capacity_type == launch.offering.capacity_type
+                && candidate.reservation() == launch.offering.reservation.as_deref()
                 && self.pools[candidate.pool].name == launch.node_pool
                 && *candidate.chosen == launch.labels
         };
@@ -111,6 +121,7 @@ impl<'a> Candidates<'a> {
 
     fn index(&mut self) {
         let size = self.list.len();
+        self.reserved = reservations::reserved(self);
         self.of_pool = vec![Bitset::new(size); self.pools.len()];
         for (at, candidate) in self.list.iter().enumerate() {
             self.of_pool[candidate.pool].insert(at);
@@ -118,7 +129,7 @@ impl<'a> Candidates<'a> {
         let list = &self.list;
         let rank = |at: &usize| {
             let (of, offering) = (list[*at].instance_type, list[*at].offering);
-            (offering.price, &of.name, &offering.zone, offering.capacity_type, *at)
+            (list[*at].price, &of.name, &offering.zone, offering.capacity_type, *at)
         };
         let sorted = |members: &Bitset| {
             let mut order = members.iter().collect::<Vec<_>>();
@@ -179,10 +190,12 @@ impl<'a> Candidates<'a> {
                 pool,
                 instance_type,
                 offering,
+                price: reservations::comparable(instance_type, offering),
                 zone,
                 cell: 0,
                 usable: Rc::default(),
                 ports: Rc::default(),
+                daemons: 0,
                 chosen: chosen.clone(),
             };
             let accepted =
@@ -191,12 +204,12 @@ impl<'a> Candidates<'a> {
                 continue;
             }
             let daemons = self.daemons(snapshot, &candidate);
-            let (room, ports) = usable.entry(daemons).or_insert_with_key(|daemons| {
-                let room = usable_room(snapshot, instance_type, daemons, dimensions);
-                (Rc::new(room), Rc::new(taken_ports(snapshot, daemons)))
+            let left = usable.entry(daemons).or_insert_with_key(|daemons| {
+                Left::new(snapshot, instance_type, daemons, dimensions)
             });
-            candidate.usable = room.clone();
-            candidate.ports = ports.clone();
+            candidate.usable = left.room.clone();
+            candidate.ports = left.ports.clone();
+            candidate.daemons = left.share;
             if candidate.usable.iter().all(|room| *room >= 0) {
                 self.list.push(candidate);
             }
@@ -240,6 +253,10 @@ impl<'a> Candidates<'a> {
             }
             labels::CAPACITY_TYPE => Some(candidate.offering.capacity_type.as_str()),
             labels::REGION => Some(self.region),
+            labels::RESERVATION_ID => candidate.reservation(),
+            labels::RESERVATION_TYPE => {
+                candidate.offering.reservation.as_ref().map(|own| own.kind())
+            }
             labels::INITIALIZED | labels::REGISTERED => Some("true"),
             labels::NODE_POOL => {
                 (pool.api_version != ApiVersion::Legacy).then_some(pool.name.as_str())
@@ -376,7 +393,8 @@ fn zones(snapshot: &Snapshot) -> Vec<String> {
 }
 
 fn is_of_offering(key: &str) -> bool {
-    [labels::ZONE, labels::ZONE_ID, labels::CAPACITY_TYPE, labels::REGION]
+    let [id, kind] = [labels::RESERVATION_ID, labels::RESERVATION_TYPE];
+    [labels::ZONE, labels::ZONE_ID, labels::CAPACITY_TYPE, labels::REGION, id, kind]
         .contains(&labels::normalize(key))
 }
 
@@ -402,28 +420,6 @@ fn custom_label<'c>(
     own.or_else(|| candidate.chosen.get(key).map(String::as_str))
         .or_else(|| type_label(candidate.instance_type, key))
         .or_else(fixed)
-}
-
-fn usable_room(
-    snapshot: &Snapshot,
-    instance_type: &InstanceType,
-    daemons: &[usize],
-    dimensions: &Dimensions,
-) -> Vec<i64> {
-    let mut room = dimensions.vector(&instance_type.allocatable);
-    for daemon in daemons {
-        super::dimensions::take(
-            &mut room,
-            &dimensions.vector(&snapshot.daemon_sets[*daemon].spec.requests),
-            1,
-        );
-    }
-    room
-}
-
-fn taken_ports(snapshot: &Snapshot, daemons: &[usize]) -> Vec<HostPort> {
-    let specs = daemons.iter().map(|daemon| &snapshot.daemon_sets[*daemon].spec);
-    specs.flat_map(|spec| spec.host_ports.iter().cloned()).collect()
 }
 
 /// The combinations of label values that the pool leaves open and that some class asks for, or that some topology rule

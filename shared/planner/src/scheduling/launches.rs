@@ -4,7 +4,7 @@ use super::buy::{Bought, Market};
 use super::candidates::Candidate;
 use super::limits::Limits;
 use crate::packing::bitset::Bitset;
-use model::{Alternative, Launch, PodId};
+use model::{Alternative, Launch, MicroUsdPerHour, PodId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -83,11 +83,21 @@ fn launch(market: &Market<'_, '_>, node: Bought<'_>, limits: &Limits, memo: &mut
         name: "".into(),
         node_pool: market.candidates.pools[candidate.pool].name.clone(),
         offering: alternative(candidate),
+        parts: candidate.offering.parts,
+        daemons: daemons(candidate),
         pods,
         labels: (*candidate.chosen).clone(),
         alternatives,
         replaces: None,
     }
+}
+
+/// What of the instance's price the daemons take.
+fn daemons(candidate: &Candidate<'_>) -> MicroUsdPerHour {
+    let (price, parts) = (candidate.offering.price, candidate.offering.parts);
+    let instance = price - parts.volumes - parts.premium;
+    let share = u128::from(instance.0) * u128::from(candidate.daemons) / 1_000_000;
+    MicroUsdPerHour(u64::try_from(share).unwrap_or(0))
 }
 
 fn alternative(candidate: &Candidate<'_>) -> Alternative {
@@ -97,6 +107,7 @@ fn alternative(candidate: &Candidate<'_>) -> Alternative {
         capacity_type: candidate.offering.capacity_type,
         price: candidate.offering.price,
         estimated: candidate.offering.estimated,
+        reservation: candidate.reservation().map(str::to_owned),
     }
 }
 
@@ -118,6 +129,7 @@ fn alternatives(
     let alike = |at: usize| {
         let other = &market.candidates.list[at];
         at != chosen
+            && other.offering.reservation.is_none()
             && possible.contains(at)
             && super::dimensions::fits(&total, &other.usable)
             && other.chosen == own.chosen

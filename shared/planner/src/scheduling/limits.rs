@@ -1,6 +1,7 @@
-//! What pools may still buy before their limits are reached.
+//! What may still be bought before pools' limits are reached and reservations are used up.
 
-use super::candidates::Candidates;
+use super::candidates::{Candidate, Candidates};
+use super::reservations::Reservations;
 use super::slots::Slot;
 use model::resources::NODES;
 use model::{Reason, Resources};
@@ -10,13 +11,16 @@ use model::{Reason, Resources};
 pub(crate) struct Limits {
     limits: Vec<Resources>,
     used: Vec<Resources>,
+    /// What capacity reservations still hold.
+    pub(crate) reservations: Reservations,
 }
 
 impl Limits {
     /// Counts the pools' nodes and claims.
     pub(crate) fn new(candidates: &Candidates<'_>, slots: &[Slot<'_>]) -> Self {
         let limits = candidates.pools.iter().map(|pool| pool.limits.clone()).collect();
-        let mut counted = Self { limits, used: vec![Resources::new(); candidates.pools.len()] };
+        let used = vec![Resources::new(); candidates.pools.len()];
+        let mut counted = Self { limits, used, reservations: candidates.reservations.clone() };
         for slot in slots {
             let pool =
                 candidates.pools.iter().position(|pool| slot.pool == Some(pool.name.as_str()));
@@ -45,6 +49,18 @@ impl Limits {
             .iter()
             .find(|(name, limit)| after(name.as_str()) > *limit)
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether one more node of the candidate may be bought.
+    pub(crate) fn allow(&self, candidate: &Candidate<'_>) -> bool {
+        self.reservations.allow(candidate.offering)
+            && self.exceeded(candidate.pool, &candidate.instance_type.capacity).is_none()
+    }
+
+    /// Counts a node of the candidate.
+    pub(crate) fn take(&mut self, candidate: &Candidate<'_>) {
+        candidate.reservation().into_iter().for_each(|id| self.reservations.take(id));
+        self.buy(candidate.pool, &candidate.instance_type.capacity);
     }
 
     /// Counts a node of this capacity.

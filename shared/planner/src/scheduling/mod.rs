@@ -8,6 +8,7 @@ mod candidates;
 mod cells;
 mod classes;
 mod constraints;
+mod daemons;
 mod dimensions;
 mod diversity;
 mod launches;
@@ -16,6 +17,7 @@ mod open;
 mod place;
 mod reasons;
 mod replay;
+mod reservations;
 mod search;
 mod settle;
 mod slots;
@@ -163,7 +165,8 @@ fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> (
         restrictions: Restrictions::new(&classes.list, &slots),
         slots,
     };
-    let free = placer.free_room();
+    let mut free = placer.free_room();
+    free.extend(reservations::free(&candidates, &fitting));
     placer.run();
     let turn = Turn { snapshot, options, classes: &classes, free };
     let (mut plan, limited) = turn.finish(placer, &mut atoms);

@@ -42,13 +42,13 @@ impl<'a> Open<'a> {
     /// Buys the best candidate that the limits allow, if they allow one.
     pub(crate) fn close(&mut self, candidates: &Candidates<'_>, limits: &mut Limits) {
         super::diversity::keep_diverse(candidates, &mut self.possible);
-        let affordable = |at: &usize| {
-            let candidate = &candidates.list[*at];
-            limits.exceeded(candidate.pool, &candidate.instance_type.capacity).is_none()
-        };
-        self.chosen = best(candidates, self.possible.iter().filter(affordable));
+        let affordable = |at: &usize| limits.allow(&candidates.list[*at]);
+        let mut reserved = self.possible.clone();
+        reserved.intersect(&candidates.reserved);
+        self.chosen = best(candidates, reserved.iter().filter(affordable))
+            .or_else(|| best(candidates, self.possible.iter().filter(affordable)));
         if let Some(chosen) = self.chosen.map(|at| &candidates.list[at]) {
-            limits.buy(chosen.pool, &chosen.instance_type.capacity);
+            limits.take(chosen);
         }
     }
 
@@ -60,7 +60,7 @@ impl<'a> Open<'a> {
     /// The price of the cheapest candidate.
     pub(crate) fn price(&self, candidates: &Candidates<'_>) -> MicroUsdPerHour {
         best(candidates, self.possible.iter())
-            .map_or(MicroUsdPerHour::ZERO, |at| candidates.list[at].offering.price)
+            .map_or(MicroUsdPerHour::ZERO, |at| MicroUsdPerHour(candidates.list[at].price))
     }
 
     /// What one more of the class would add to the price, if it fits.
@@ -71,7 +71,7 @@ impl<'a> Open<'a> {
         fitting: &Bitset,
     ) -> Option<MicroUsdPerHour> {
         let after = best(candidates, self.narrowed(candidates, class, fitting).iter())?;
-        Some(candidates.list[after].offering.price.saturating_sub(self.price(candidates)))
+        Some(MicroUsdPerHour(candidates.list[after].price).saturating_sub(self.price(candidates)))
     }
 
     /// Whether some candidate holds one more of the class.
@@ -130,7 +130,7 @@ fn best(candidates: &Candidates<'_>, possible: impl Iterator<Item = usize>) -> O
     let rank = |at: &usize| {
         let candidate = &candidates.list[*at];
         let weight = candidates.pools[candidate.pool].weight;
-        (std::cmp::Reverse(weight), candidate.offering.price, *at)
+        (std::cmp::Reverse(weight), candidate.price, *at)
     };
     possible.min_by_key(rank)
 }

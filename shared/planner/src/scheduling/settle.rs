@@ -46,6 +46,7 @@ fn equals(market: &Market<'_, '_>, chosen: usize) -> Vec<usize> {
             && (other.instance_type.name == own.instance_type.name || unlimited(own.pool))
             && other.offering.capacity_type == own.offering.capacity_type
             && other.offering.price == own.offering.price
+            && other.reservation() == own.reservation()
             && other.chosen == own.chosen
     };
     let list = &market.candidates.list;

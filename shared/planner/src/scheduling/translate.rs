@@ -83,7 +83,7 @@ fn kinds<'a>(
         (0..candidates.list.len()).filter(|at| !held_by[*at].is_empty()).collect::<Vec<_>>();
     let kind = |at: &usize| Kind {
         capacity: candidates.list[*at].usable.to_vec(),
-        price: candidates.list[*at].offering.price.0,
+        price: candidates.list[*at].price,
         allowed: held_by[*at].clone(),
     };
     let all = useful.iter().map(kind).collect::<Vec<_>>();

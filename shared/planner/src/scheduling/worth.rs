@@ -45,7 +45,8 @@ pub(crate) fn worth(market: &Market<'_, '_>) -> Worth {
 
 /// The candidates that some packing could need: of each pool weight those that no other undercuts for all pods of the turn.
 pub(crate) fn useful(market: &Market<'_, '_>) -> Bitset {
-    let mut useful = Bitset::new(market.candidates.list.len());
+    // Reservations hold so many nodes each, so that none of them makes another superfluous.
+    let mut useful = market.candidates.reserved.clone();
     for tier in market.tiers() {
         let mut parts = Vec::new();
         for (class, of) in market.classes.iter().enumerate() {
@@ -55,6 +56,7 @@ pub(crate) fn useful(market: &Market<'_, '_>) -> Bitset {
             parts.extend(cells.map(|cell| {
                 let mut allowed = market.fitting_in(class, cell);
                 allowed.intersect(&tier);
+                market.candidates.reserved.iter().for_each(|at| allowed.remove(at));
                 Part { size: of.size.clone(), allowed, count: 1 }
             }));
         }

@@ -232,6 +232,8 @@ fn instance_type(
         price: MicroUsdPerHour(price),
         estimated: false,
         available: true,
+        reservation: None,
+        parts: Default::default(),
     };
     let offerings = ["a", "b", "c"].into_iter().flat_map(|zone| {
         [

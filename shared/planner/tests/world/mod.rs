@@ -43,6 +43,8 @@ pub(crate) fn instance_type(name: &str, cpu: i64, price: u64) -> InstanceType {
         price: MicroUsdPerHour(price),
         estimated: false,
         available: true,
+        reservation: None,
+        parts: Default::default(),
     };
     InstanceType {
         name: name.to_owned(),

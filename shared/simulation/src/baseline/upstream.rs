@@ -65,11 +65,14 @@ pub(super) fn launch(view: &View<'_>, pool: &str, index: usize, claim: &Claim) -
             capacity_type: CapacityType::OnDemand,
             price,
             estimated: false,
+            reservation: None,
         });
     Some(Launch {
         name: Arc::from(format!("{pool}-{index}")),
         node_pool: pool.to_owned(),
         offering: offers.next()?,
+        parts: Default::default(),
+        daemons: Default::default(),
         pods: Vec::new(),
         labels: Default::default(),
         alternatives: std::sync::Arc::new(offers.collect()),

@@ -127,6 +127,7 @@ impl World {
             capacity_type: CapacityType::OnDemand,
             price: known.offerings.first().map(|first| first.price).unwrap_or_default(),
             estimated: false,
+            reservation: None,
         };
         let tags = Labels::from([(labels::NODE_POOL.to_owned(), "general".to_owned())]);
         let instance = self.add_instance(&offer, tags, Bootstrap::default());
@@ -288,5 +289,6 @@ fn offer(instance: &model::Instance, price: MicroUsdPerHour) -> Alternative {
         capacity_type: instance.capacity_type,
         price,
         estimated: false,
+        reservation: None,
     }
 }

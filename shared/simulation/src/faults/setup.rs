@@ -247,6 +247,8 @@ fn instance_type(
                 price: MicroUsdPerHour(price),
                 estimated: false,
                 available: true,
+                reservation: None,
+                parts: Default::default(),
             });
         }
     }

@@ -108,6 +108,7 @@ impl World {
             capacity_type: record.instance.capacity_type,
             price: record.price,
             estimated: false,
+            reservation: None,
         };
         let types = self.types();
         let region = self.setup.cluster.region.clone();

@@ -1,6 +1,7 @@
 //! The plan as JSON: the schema `joiner.dev/plan/v1` (`plan-schema.md`).
 
 use super::Answer;
+use super::parts::Parts;
 use super::what_if::Scenario;
 use model::{Launch, MicroUsdPerHour, Placement, PodId, Reason, Removal};
 use observe::DumpFinding;
@@ -49,6 +50,8 @@ struct Cost {
     lower_bound_micro_usd_per_hour: MicroUsdPerHour,
     gap_basis_points: Option<u64>,
     estimated: bool,
+    #[serde(flatten)]
+    parts: Parts,
 }
 
 #[derive(Serialize)]
@@ -81,6 +84,7 @@ impl Cost {
             lower_bound_micro_usd_per_hour: bound,
             gap_basis_points: planned.gap_basis_points(bound),
             estimated: plan.cost.estimated,
+            parts: Parts::of(plan),
         }
     }
 }

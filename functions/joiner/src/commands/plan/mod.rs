@@ -2,6 +2,7 @@
 
 mod causes;
 mod document;
+mod parts;
 mod table;
 mod what_if;
 pub(crate) mod yaml;

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::causes::causes;
+use super::parts::Parts;
 use crate::commands::layout::{align, count, more, shorten, title, widths, wrap};
 use crate::commands::style::Style;
 use model::pool::ApiVersion;
@@ -255,6 +256,14 @@ fn cost(answer: &Answer, style: &Style) -> String {
     };
     let change = answer.repack.as_ref().map(|repack| comparison(answer, repack));
     rows.push(row(planned, cost.planned, cost.estimated, change.unwrap_or_default()));
+    let parts = Parts::of(&answer.plan);
+    let of_it = [
+        ("  volumes", parts.volumes, ""),
+        ("  spot premium", parts.spot_premium, "for interruptions; nobody bills it"),
+        ("  daemonsets", parts.daemons, "their share of the instances"),
+    ];
+    let of_it = of_it.into_iter().filter(|(_, hour, _)| !hour.is_zero());
+    rows.extend(of_it.map(|(name, hour, note)| row(name.to_owned(), hour, false, note.to_owned())));
     let gap = cost.planned.gap_basis_points(cost.lower_bound);
     let above = |gap| match gap {
         0 => "the plan costs no more".to_owned(),
@@ -341,7 +350,7 @@ fn footnotes(answer: &Answer, style: &Style) -> String {
     let mut notes = Vec::new();
     if !cost(answer, &Style::PLAIN).is_empty() {
         notes.push(format!(
-            "EC2 list prices in dollars, without discounts, volumes and traffic; a month has {HOURS_PER_MONTH} hours."
+            "EC2 list prices in dollars and us-east-1's of EBS volumes, without discounts and traffic; a month has {HOURS_PER_MONTH} hours."
         ));
     }
     if answer.plan.cost.estimated || answer.repack.as_ref().is_some_and(|r| r.estimated) {

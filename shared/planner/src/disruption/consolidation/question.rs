@@ -136,6 +136,8 @@ impl<'a> Question<'_, 'a> {
         let mut types = types.into_iter().flat_map(|types| types.iter());
         if let Some(known) = types.find(|known| known.name == launch.offering.instance_type) {
             limits.buy(at, &known.capacity);
+            let reserved = launch.offering.reservation.iter();
+            reserved.for_each(|id| limits.reservations.take(id));
         }
     }
 
