@@ -288,6 +288,7 @@ fn convert(
     let mut rules = disruption::read(spec.disruption.unwrap_or_default(), findings);
     pool_annotations::read(&metadata.annotations, &mut rules, findings);
     let spot_premium = pool_annotations::spot_premium(&metadata.annotations, findings);
+    let on_demand_percent = pool_annotations::on_demand_percent(&metadata.annotations, findings);
     let pool = NodePool {
         name: metadata.name,
         uid: metadata.uid,
@@ -310,6 +311,7 @@ fn convert(
         ),
         disruption: rules,
         spot_premium,
+        on_demand_percent,
         replicas: spec.replicas.map(|replicas| u32::try_from(replicas).unwrap_or(u32::MAX)),
         kubelet: None,
         instance_types: String::new(),

@@ -65,6 +65,19 @@ pub(crate) fn spot_premium(annotations: &Labels, findings: &mut Findings) -> Spo
     }
 }
 
+/// The least part of the pool that is not spot, in per cent. One that cannot be read is told, and then nothing is bought as spot capacity.
+pub(crate) fn on_demand_percent(annotations: &Labels, findings: &mut Findings) -> u32 {
+    let Some(text) = annotations.get(labels::ON_DEMAND_SHARE) else { return 0 };
+    let percent = text.trim().strip_suffix('%').and_then(|number| number.parse().ok());
+    percent.filter(|percent| *percent <= 100).unwrap_or_else(|| {
+        let path = field("metadata.annotations", labels::ON_DEMAND_SHARE);
+        let message =
+            format!("{text:?} is not a whole percentage such as 30%; until it is, 100% holds");
+        findings.error("pool-annotation", &path, message);
+        100
+    })
+}
+
 /// Hundredths of a per cent, from 0% to 1000% with at most two digits after the point.
 fn percent(text: &str) -> Option<u32> {
     let number = text.strip_suffix('%')?;
@@ -112,6 +125,22 @@ mod tests {
         check("0%, 0.05%,10%,20%,1000%", [0, 5, 1_000, 2_000, 100_000], 0);
         for text in ["", "5", "%", "1%,2%", "-1%", "0.123%", "1001%", "a%", "1%,2%,3%,4%,5%,6%"] {
             check(text, [0, 100, 200, 300, 500], 1);
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_whole_percentage() {
+        let check = |text: &str, expected: u32, findings: usize| {
+            let annotations = Labels::from([(labels::ON_DEMAND_SHARE.to_owned(), text.to_owned())]);
+            let mut found = Findings::default();
+            assert_eq!(on_demand_percent(&annotations, &mut found), expected, "{text:?}");
+            assert_eq!(found.into_vec().len(), findings, "{text:?}");
+        };
+        check("30%", 30, 0);
+        check("0%", 0, 0);
+        check("100%", 100, 0);
+        for text in ["", "30", "-1%", "101%", "0.5%", "a%"] {
+            check(text, 100, 1);
         }
     }
 

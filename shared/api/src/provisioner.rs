@@ -132,6 +132,7 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
     let mut rules = disruption(spec.ttl_seconds_after_empty, spec.consolidation.as_ref(), findings);
     pool_annotations::read(&metadata.annotations, &mut rules, findings);
     let spot_premium = pool_annotations::spot_premium(&metadata.annotations, findings);
+    let on_demand_percent = pool_annotations::on_demand_percent(&metadata.annotations, findings);
     let resources = spec.limits.and_then(|limits| limits.resources).unwrap_or_default();
     let pool = NodePool {
         labels: label_rules::read(spec.labels.as_ref(), Dialect::Legacy, "spec.labels", findings),
@@ -154,6 +155,7 @@ fn convert(provisioner: Provisioner, findings: &mut Findings) -> Vec<Object> {
         termination_grace_period: None,
         disruption: rules,
         spot_premium,
+        on_demand_percent,
         replicas: None,
         instance_types: String::new(),
         problem: findings.problem(),

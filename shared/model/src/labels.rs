@@ -70,6 +70,8 @@ pub const DISRUPTION: &str = "joiner.dev/disruption";
 pub const SAVING_PER_MOVE: &str = "joiner.dev/saving-per-move";
 /// Annotation of a pool: what is added to spot prices for their interruptions, in per cent.
 pub const SPOT_PREMIUM: &str = "joiner.dev/spot-premium";
+/// Annotation of a pool: the least part of its CPUs that is not spot, in per cent.
+pub const ON_DEMAND_SHARE: &str = "joiner.dev/on-demand-share";
 /// Annotation of a pool: `ignore` or `replace`.
 pub const REBALANCE: &str = "joiner.dev/rebalance";
 /// Annotation of a pool: nodes made before this time are replaced.

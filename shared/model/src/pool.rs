@@ -145,6 +145,9 @@ pub struct NodePool {
     /// What a spot price is taken to be dearer for its interruptions (`joiner.dev/spot-premium`).
     #[serde(default)]
     pub spot_premium: SpotPremium,
+    /// The least part of its CPUs that is not spot, in per cent (`joiner.dev/on-demand-share`).
+    #[serde(default)]
+    pub on_demand_percent: u32,
     /// A fixed number of nodes (static pool): such a pool takes no pending pods.
     pub replicas: Option<u32>,
     /// Kubelet settings, where the API keeps them with the pool (legacy, v1beta1).
@@ -183,6 +186,7 @@ impl NodePool {
             termination_grace_period: None,
             disruption: Disruption::default(),
             spot_premium: SpotPremium::default(),
+            on_demand_percent: 0,
             replicas: None,
             kubelet: None,
             instance_types: instance_types.to_owned(),

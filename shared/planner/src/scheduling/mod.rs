@@ -20,6 +20,7 @@ mod replay;
 mod reservations;
 mod search;
 mod settle;
+mod share;
 mod slots;
 mod tallies;
 mod terms;
@@ -45,6 +46,7 @@ use model::{Cost, Launch, MicroUsdPerHour, Placement, Plan, Reason, Snapshot, Un
 use place::Placer;
 pub(crate) use place::{Demands, Standing, may_hold};
 use search::Restrictions;
+pub(crate) use share::Share;
 pub(crate) use slots::Slot;
 use std::collections::BTreeMap;
 pub(crate) use topology::Topology;
@@ -168,7 +170,8 @@ fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> (
     let mut free = placer.free_room();
     free.extend(reservations::free(&candidates, &fitting));
     placer.run();
-    let turn = Turn { snapshot, options, classes: &classes, free };
+    let shares = share::standing(snapshot, &candidates, &placer.slots, leaving);
+    let turn = Turn { snapshot, options, classes: &classes, free, shares };
     let (mut plan, limited) = turn.finish(placer, &mut atoms);
     let stranded = stranded(snapshot, leaving, &mut plan);
     (Scheduled { plan, stranded }, limited)
@@ -192,6 +195,8 @@ struct Turn<'a, 's> {
     classes: &'s Classes<'a>,
     /// The room on slots before anything was placed.
     free: Vec<Free>,
+    /// By pool, how much of what is there is not spot; empty if no pool asks.
+    shares: Vec<Share>,
 }
 
 impl<'a> Turn<'a, '_> {
@@ -238,6 +243,7 @@ impl<'a> Turn<'a, '_> {
         unschedulable.extend(refused);
         unschedulable.sort_by(|a, b| a.pod.cmp(&b.pod));
         settle::settle(&market, &mut purchase.nodes);
+        share::hold(&market, self.shares.clone(), &mut purchase.nodes, &limits);
         let placement = |(_, slot, pod): (usize, usize, &model::Pod)| Placement {
             pod: pod.id.clone(),
             node: placer.slots[slot].name.clone(),
