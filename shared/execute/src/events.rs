@@ -54,7 +54,8 @@ pub(crate) async fn create<K: Cluster>(cluster: &K, event: &Value) -> Result<(),
 
 fn events(plan: &Plan, orders: &Orders<'_>) -> Vec<Value> {
     let pods =
-        orders.snapshot.pods.iter().map(|pod| (&pod.id, pod)).collect::<BTreeMap<&PodId, &Pod>>();
+        orders.snapshot.pods.iter().filter(|pod| !pod.is_virtual()).map(|pod| (&pod.id, pod));
+    let pods = pods.collect::<BTreeMap<&PodId, &Pod>>();
     let failed = plan.unschedulable.iter().filter_map(|lost| {
         let reasons = lost.reasons.iter().map(ToString::to_string).collect::<Vec<_>>();
         let message = reasons.join("; ");

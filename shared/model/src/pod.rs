@@ -41,6 +41,9 @@ impl<'de> Deserialize<'de> for PodId {
     }
 }
 
+/// The kind of the owner of pods that stand for room to be kept free, and that exist nowhere else.
+pub const BUFFER_KIND: &str = "CapacityBuffer";
+
 /// The controller that owns a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
@@ -111,6 +114,11 @@ impl Pod {
     /// Whether a daemonset owns it.
     pub fn is_daemon(&self) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.kind == "DaemonSet")
+    }
+
+    /// Whether it stands for room that is kept free: it is planned like others, and never told of or written to.
+    pub fn is_virtual(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.kind == BUFFER_KIND)
     }
 
     /// Whether it is a mirror of a static pod, which no scheduler places.

@@ -3,7 +3,7 @@
 use crate::collection::Collection;
 use crate::finding::{DumpFinding, Severity};
 use crate::kinds::{node, workloads};
-use crate::{Dump, DumpOptions, built_in, claims, costs, custom, overlays, place, pools};
+use crate::{Dump, DumpOptions, buffers, built_in, claims, costs, custom, overlays, place, pools};
 use catalog::Catalog;
 use model::node_class::CapacityReservation;
 use model::snapshot::DaemonSet;
@@ -20,6 +20,7 @@ pub(crate) fn assemble(mut all: Collection, catalog: &Catalog, options: &DumpOpt
     choose_default_class(&mut all);
     close_nodes_of_unreadable(&mut all);
     daemons_from_pods(&mut all);
+    buffers::add(&mut all);
     all.snapshot.region = place::region(&all.snapshot, options, &mut all.findings);
     let zones = place::zones(&all.snapshot, &all.zone_ids, catalog, &mut all.findings);
     price(&mut all.snapshot, catalog);

@@ -6,6 +6,7 @@ use crate::entry::{Entry, Here, Item, name_of};
 use crate::finding::{DumpFinding, Place, Severity};
 use crate::intern::Interner;
 use crate::kinds::attachment::Attachment;
+use crate::kinds::buffers::{Buffer, Template};
 use crate::kinds::pod;
 use api::Object;
 use model::{Duration, NodeOverlay, PodId, Snapshot, Timestamp};
@@ -29,6 +30,10 @@ pub(crate) struct Collection {
     pub(crate) pool_places: BTreeMap<String, Place>,
     /// Node overlays, with where they stand.
     pub(crate) overlays: Vec<(NodeOverlay, Option<Place>)>,
+    /// Capacity buffers.
+    pub(crate) buffers: Vec<Buffer>,
+    /// Pod templates, which buffers name.
+    pub(crate) templates: Vec<Template>,
     /// Zone ids by zone name, as node classes tell them.
     pub(crate) zone_ids: BTreeMap<String, String>,
     /// How often each kind occurs.
@@ -119,6 +124,8 @@ impl Collection {
                 let Attachment { node, volume } = *attachment;
                 core.attached_volumes.entry(node).or_default().push(volume);
             }
+            Item::Buffer(buffer) => self.buffers.push(*buffer),
+            Item::Template(template) => self.templates.push(*template),
             Item::Custom(read) => self.custom(*read, place),
         }
     }

@@ -3,6 +3,7 @@
 use crate::custom;
 use crate::finding::{DumpFinding, Place, Severity};
 use crate::intern::Interner;
+use crate::kinds::buffers::{self, Buffer, Template};
 use crate::kinds::metadata::{self, Metadata};
 use crate::kinds::{attachment, node, pod, volumes, workloads};
 use crate::wire::{FieldError, deep, text};
@@ -39,6 +40,8 @@ pub(crate) enum Item {
     DaemonSet(Box<DaemonSet>),
     DisruptionBudget(Box<PodDisruptionBudget>),
     Attachment(Box<attachment::Attachment>),
+    Buffer(Box<Buffer>),
+    Template(Box<Template>),
     Custom(Box<custom::Custom>),
 }
 
@@ -99,6 +102,16 @@ impl Entry {
             ("policy/v1" | "policy/v1beta1", "PodDisruptionBudget") => {
                 let budget = workloads::disruption_budget(value, metadata()?)?;
                 Item::DisruptionBudget(Box::new(budget))
+            }
+            (
+                "autoscaling.x-k8s.io/v1beta1" | "autoscaling.x-k8s.io/v1alpha1",
+                "CapacityBuffer",
+            ) => match buffers::buffer(value, metadata()?)? {
+                Some(buffer) => Item::Buffer(Box::new(buffer)),
+                None => return Ok(()),
+            },
+            ("v1", "PodTemplate") => {
+                Item::Template(Box::new(buffers::template(value, metadata()?)?))
             }
             _ => {
                 let Some((custom, findings)) = custom::read(value, here) else { return Ok(()) };
@@ -170,8 +183,15 @@ pub(crate) fn name_of(kind: &str, value: &Value) -> String {
     let of = |key: &str| value.get("metadata")?.get(key)?.as_str();
     let kind = if kind.is_empty() { "(no kind)" } else { kind };
     let name = of("name").or_else(|| of("generateName")).unwrap_or("(no name)");
-    let namespaced =
-        matches!(kind, "Pod" | "DaemonSet" | "PodDisruptionBudget" | "PersistentVolumeClaim");
+    let namespaced = matches!(
+        kind,
+        "Pod"
+            | "DaemonSet"
+            | "PodDisruptionBudget"
+            | "PersistentVolumeClaim"
+            | "CapacityBuffer"
+            | "PodTemplate"
+    );
     match of("namespace").or(namespaced.then_some("default")) {
         Some(namespace) => format!("{kind} {namespace}/{name}"),
         None => format!("{kind} {name}"),

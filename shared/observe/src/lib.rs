@@ -5,6 +5,7 @@
 //! Does not know: how anything is decided, how anything is carried out.
 
 mod assembly;
+mod buffers;
 mod built_in;
 mod claims;
 #[cfg(feature = "live")]

@@ -37,6 +37,8 @@ const KINDS: &[&str] = &[
     "ec2nodeclasses.karpenter.k8s.aws",
     "nodeclaims.karpenter.sh",
     "nodeoverlays.karpenter.sh",
+    "capacitybuffers.autoscaling.x-k8s.io",
+    "podtemplates",
 ];
 
 /// Write what a plan needs to know of a cluster to a file.

@@ -60,18 +60,22 @@ pub(crate) const NODE: Kind = core("Node", "nodes", &NODE_MASK);
 pub(crate) const POD: Kind = core("Pod", "pods", &POD_MASK);
 pub(crate) const CONFIG_MAP: Kind = core("ConfigMap", "configmaps", &CONFIG_MAP_MASK);
 
-/// Pools, classes, overlays and budgets: read in every turn.
-pub(crate) const QUICK: [Kind; 6] = [
+/// Room that is kept free.
+pub(crate) const BUFFER: &str = model::pod::BUFFER_KIND;
+
+/// Pools, classes, overlays, buffers and budgets: read in every turn.
+pub(crate) const QUICK: [Kind; 7] = [
     custom("NodePool", "karpenter.sh", "v1", "nodepools"),
     custom("EC2NodeClass", "karpenter.k8s.aws", "v1", "ec2nodeclasses"),
     custom("Provisioner", "karpenter.sh", "v1alpha5", "provisioners"),
     custom("NodeOverlay", "karpenter.sh", "v1alpha1", "nodeoverlays"),
     custom("AWSNodeTemplate", "karpenter.k8s.aws", "v1alpha1", "awsnodetemplates"),
+    custom(BUFFER, "autoscaling.x-k8s.io", "v1beta1", "capacitybuffers"),
     grouped("PodDisruptionBudget", "policy", "poddisruptionbudgets", &BUDGET_MASK),
 ];
 
 /// What pods and nodes refer to: read after them in a turn that acts, and every few minutes otherwise.
-pub(crate) const SLOW: [Kind; 7] = [
+pub(crate) const SLOW: [Kind; 8] = [
     core("PersistentVolumeClaim", "persistentvolumeclaims", &CLAIM_MASK),
     core("PersistentVolume", "persistentvolumes", &VOLUME_MASK),
     core("Namespace", "namespaces", &NAMESPACE_MASK),
@@ -79,6 +83,7 @@ pub(crate) const SLOW: [Kind; 7] = [
     grouped("CSINode", "storage.k8s.io", "csinodes", &OBJECT),
     grouped("VolumeAttachment", "storage.k8s.io", "volumeattachments", &ATTACHMENT_MASK),
     grouped("DaemonSet", "apps", "daemonsets", &DAEMON_SET_MASK),
+    core("PodTemplate", "podtemplates", &TEMPLATE_MASK),
 ];
 
 const METADATA: Mask = only(&[
@@ -164,6 +169,11 @@ const POD_SPEC: Mask = only(&[
 
 const DAEMON_SET_MASK: Mask =
     only(&[("metadata", METADATA), ("spec", only(&[("template", only(&[("spec", POD_SPEC)]))]))]);
+
+const TEMPLATE_MASK: Mask = only(&[
+    ("metadata", METADATA),
+    ("template", only(&[("metadata", only(&[("labels", ALL)])), ("spec", POD_SPEC)])),
+]);
 
 const BUDGET_MASK: Mask = only(&[
     ("metadata", METADATA),

@@ -123,6 +123,12 @@ impl ClusterReader {
         let others = quick.iter_mut().chain(config_maps.values_mut());
         let (core, mut stale) = futures::join!(core, refresh_each(api, others.collect()));
         core?;
+        // Room is free only beside what runs.
+        let buffers = self.quick.iter().find(|store| store.kind.name == kinds::BUFFER);
+        if !self.pods.is_warm() && buffers.is_some_and(|store| store.entries().next().is_some()) {
+            self.waiting.forget();
+            refresh(&self.api, &mut self.pods).await?;
+        }
         let age = if self.acts() { 0 } else { IDLE_AGE_S };
         let now = self.api.now();
         let due = |store: &&mut Store| store.age_s(now).is_none_or(|old| old >= age);

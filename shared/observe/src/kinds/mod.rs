@@ -1,6 +1,7 @@
 //! The core kinds, as far as a decision depends on them.
 
 pub(crate) mod attachment;
+pub(crate) mod buffers;
 pub(crate) mod metadata;
 pub(crate) mod node;
 pub(crate) mod pod;
