@@ -15,6 +15,11 @@ pub struct PodId {
 }
 
 impl PodId {
+    /// Whether it names a pod that stands for room that is kept free: no object of Kubernetes is called so.
+    pub fn is_virtual(&self) -> bool {
+        self.name.contains('~')
+    }
+
     /// An id from its two parts.
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
@@ -118,7 +123,7 @@ impl Pod {
 
     /// Whether it stands for room that is kept free: it is planned like others, and never told of or written to.
     pub fn is_virtual(&self) -> bool {
-        self.owner.as_ref().is_some_and(|owner| owner.kind == BUFFER_KIND)
+        self.id.is_virtual()
     }
 
     /// Whether it is a mirror of a static pod, which no scheduler places.

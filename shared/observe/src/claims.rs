@@ -12,7 +12,7 @@ pub(crate) fn complete(snapshot: &mut Snapshot) {
     let nominated =
         nominated.flat_map(|claim| &claim.nominated).collect::<std::collections::BTreeSet<_>>();
     let unbound = snapshot.pods.iter().filter(|pod| pod.node_name.is_none());
-    let waiting = unbound.filter(|pod| nominated.contains(&pod.id));
+    let waiting = unbound.filter(|pod| !pod.is_virtual() && nominated.contains(&pod.id));
     let waiting = waiting.map(|pod| (pod.id.clone(), pod.created_at)).collect::<BTreeMap<_, _>>();
     claims.iter_mut().for_each(|claim| drop_past(claim, &waiting));
     snapshot.node_claims = claims;

@@ -47,7 +47,9 @@ impl<'v, 'a> Eligibility<'v, 'a> {
             budgets.entry(&budget.namespace).or_default().push(budget);
         }
         budgets.values_mut().for_each(|own| own.sort_by(|a, b| a.name.cmp(&b.name)));
-        let coming = placements.iter().map(|placement| (&*placement.node, &placement.pod));
+        // Room that is kept free can be kept elsewhere.
+        let coming = placements.iter().filter(|placement| !placement.pod.is_virtual());
+        let coming = coming.map(|placement| (&*placement.node, &placement.pod));
         Self { view, leaving, coming: coming.collect(), budgets, memo: BTreeMap::new() }
     }
 

@@ -41,9 +41,11 @@ pub(super) fn attempt<'a>(
     let leaving = leaving.with(nodes.map(|candidate| candidate.node));
     let scheduled = schedule(view.snapshot, &leaving, options);
     let mut refused = Vec::new();
+    let kept_free = kept_free(base, &scheduled);
     for (at, intention) in wanted.iter().enumerate() {
         let pods = moving(view, &leaving, &intention.nodes());
-        refused.extend(fault(intention, &pods, &scheduled).map(|reason| (at, reason)));
+        let fault = fault(intention, (&pods, &kept_free), &scheduled);
+        refused.extend(fault.map(|reason| (at, reason)));
     }
     if refused.is_empty() {
         // Which of them is in the way is not known: the later half waits for the next turn.
@@ -56,8 +58,20 @@ pub(super) fn attempt<'a>(
     Trial { leaving, scheduled, refused }
 }
 
-fn fault(intention: &Intention<'_>, pods: &[&Pod], then: &Scheduled) -> Option<Ineligible> {
-    let ids = pods.iter().map(|pod| &pod.id).collect::<BTreeSet<_>>();
+/// Room that was kept free on nodes that are there and must be bought then: it counts as what is taken away does.
+fn kept_free<'t>(base: &Scheduled, then: &'t Scheduled) -> Vec<&'t PodId> {
+    let bought = then.plan.launches.iter().flat_map(|launch| &launch.pods);
+    let there = |pod: &&PodId| base.plan.placements.iter().any(|placed| placed.pod == **pod);
+    bought.filter(|pod| pod.is_virtual()).filter(there).collect()
+}
+
+fn fault(
+    intention: &Intention<'_>,
+    (pods, kept_free): (&[&Pod], &[&PodId]),
+    then: &Scheduled,
+) -> Option<Ineligible> {
+    let ids = pods.iter().map(|pod| &pod.id).chain(kept_free.iter().copied());
+    let ids = ids.collect::<BTreeSet<_>>();
     if let Some(left) = then.stranded.iter().find(|left| ids.contains(&left.pod)) {
         return Some(Ineligible::Stranded { pod: left.pod.clone(), reasons: left.reasons.clone() });
     }
