@@ -46,7 +46,7 @@ use model::{Cost, Launch, MicroUsdPerHour, Placement, Plan, Reason, Snapshot, Un
 use place::Placer;
 pub(crate) use place::{Demands, Standing, may_hold};
 use search::Restrictions;
-pub(crate) use share::Share;
+pub(crate) use share::{Share, hold, standing};
 pub(crate) use slots::Slot;
 use std::collections::BTreeMap;
 pub(crate) use topology::Topology;
@@ -170,7 +170,7 @@ fn place_all(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> (
     let mut free = placer.free_room();
     free.extend(reservations::free(&candidates, &fitting));
     placer.run();
-    let shares = share::standing(snapshot, &candidates, &placer.slots, leaving);
+    let shares = standing(snapshot, &candidates, &placer.slots, leaving);
     let turn = Turn { snapshot, options, classes: &classes, free, shares };
     let (mut plan, limited) = turn.finish(placer, &mut atoms);
     let stranded = stranded(snapshot, leaving, &mut plan);
@@ -243,7 +243,7 @@ impl<'a> Turn<'a, '_> {
         unschedulable.extend(refused);
         unschedulable.sort_by(|a, b| a.pod.cmp(&b.pod));
         settle::settle(&market, &mut purchase.nodes);
-        share::hold(&market, self.shares.clone(), &mut purchase.nodes, &limits);
+        hold(&market, self.shares.clone(), &mut purchase.nodes, &limits);
         let placement = |(_, slot, pod): (usize, usize, &model::Pod)| Placement {
             pod: pod.id.clone(),
             node: placer.slots[slot].name.clone(),

@@ -29,6 +29,11 @@ impl Share {
         }
     }
 
+    /// Whether it has less that is not spot, for its size, than another.
+    pub(crate) fn is_below(&self, other: &Self) -> bool {
+        self.steady * other.all < other.steady * self.all
+    }
+
     /// Whether enough of it is not spot.
     pub(crate) fn holds(&self, pool: &NodePool) -> bool {
         self.steady * 100 >= self.all * i128::from(pool.on_demand_percent)
@@ -70,6 +75,9 @@ pub(crate) fn hold(
     nodes: &mut [Bought<'_>],
     limits: &Limits,
 ) {
+    if shares.is_empty() {
+        return;
+    }
     let list = &market.candidates.list;
     let cpu = |at: usize| list[at].instance_type.capacity.get(CPU);
     for (at, share) in shares.iter_mut().enumerate() {

@@ -12,7 +12,6 @@ mod price;
 mod question;
 mod rules;
 mod search;
-mod shares;
 mod targets;
 
 pub(crate) use binding::evicted_by;
@@ -80,10 +79,9 @@ pub(crate) fn consolidation<'a>(
     let groups = question.answer();
     let mut intentions = Vec::new();
     let mut binding = binding::Binding::new(turn);
-    let mut shares = shares::Shares::new(turn);
     let right = |group: &Group| {
         let allowed = group.launches.is_empty() || !resting(group);
-        allowed && balanced(turn.view, group) && binding.holds(group) && shares.allow(group)
+        allowed && balanced(turn.view, group) && binding.holds(group)
     };
     for group in groups.into_iter().filter(right) {
         let nodes = group.nodes.iter().filter_map(|name| candidates.get(&**name).copied());

@@ -6,9 +6,11 @@ use super::search::{Search, Shop};
 use crate::leaving::Leaving;
 use crate::packing::bitset::Bitset;
 use crate::scheduling::{
-    Candidates, Class, Limits, Market, Scene, Scheduled, Slot, Topology, useful, worth,
+    Candidates, Class, Limits, Market, Scene, Scheduled, Share, Slot, Topology, standing, useful,
+    worth,
 };
 use crate::view::View;
+use model::resources::CPU;
 use model::{CapacityType, Launch, MicroUsdPerHour, Node, Pod, PodId, labels};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,8 +82,9 @@ impl<'a> Question<'_, 'a> {
         let Scene { classes, candidates, fitting, mut slots, mut topology, .. } = scene;
         slots.iter_mut().for_each(|slot| slot.usable = self.targets.contains(&*slot.name));
         let mut limits = Limits::new(&candidates, &slots);
+        let mut shares = standing(self.view.snapshot, &candidates, &slots, self.leaving);
         for launch in &self.base.plan.launches {
-            self.count(launch, &candidates.pools, &mut limits);
+            self.count(launch, &candidates.pools, &mut limits, &mut shares);
         }
         let bundles = BTreeMap::new();
         let market = Market {
@@ -116,6 +119,7 @@ impl<'a> Question<'_, 'a> {
             pools,
             quotas,
             replaceable,
+            shares,
             spot: nodes.iter().map(|node| node.is_some_and(is_spot)).collect(),
             types: nodes.iter().map(|node| node.map(type_of).unwrap_or_default()).collect(),
             found: Vec::new(),
@@ -129,13 +133,21 @@ impl<'a> Question<'_, 'a> {
         groups::groups(&search, |pod| self.home(pod))
     }
 
-    /// Counts a planned launch against the limits of its pool.
-    fn count(&self, launch: &Launch, pools: &[&model::NodePool], limits: &mut Limits) {
+    /// Counts a planned launch against the limits of its pool, and for its part that is not spot.
+    fn count(
+        &self,
+        launch: &Launch,
+        pools: &[&model::NodePool],
+        limits: &mut Limits,
+        shares: &mut [Share],
+    ) {
         let Some(at) = pools.iter().position(|pool| pool.name == launch.node_pool) else { return };
         let types = self.view.snapshot.instance_types.get(&pools[at].instance_types);
         let mut types = types.into_iter().flat_map(|types| types.iter());
         if let Some(known) = types.find(|known| known.name == launch.offering.instance_type) {
             limits.buy(at, &known.capacity);
+            let share = shares.get_mut(at).into_iter();
+            share.for_each(|own| own.add(known.capacity.get(CPU), launch.offering.capacity_type));
             let reserved = launch.offering.reservation.iter();
             reserved.for_each(|id| limits.reservations.take(id));
         }

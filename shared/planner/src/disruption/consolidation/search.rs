@@ -5,7 +5,9 @@
 use super::fleet::Fleet;
 use super::price;
 use crate::packing::bitset::Bitset;
-use crate::scheduling::{Bought, Limits, Market, Worth};
+use crate::scheduling::{Bought, Limits, Market, Share, Worth, hold};
+use model::CapacityType;
+use model::resources::CPU;
 use std::collections::BTreeMap;
 
 /// Nodes that go together, and what is bought for them.
@@ -30,9 +32,20 @@ pub(super) struct Search<'a, 's> {
     pub(super) replaceable: Vec<bool>,
     /// By node, whether it is spot capacity.
     pub(super) spot: Vec<bool>,
+    /// By pool of the market, what is not spot; empty if no pool asks for a part of it.
+    pub(super) shares: Vec<Share>,
     /// By node, its instance type.
     pub(super) types: Vec<&'a str>,
     pub(super) found: Vec<Set<'a>>,
+}
+
+/// What came of a trial.
+struct Trial<'a> {
+    /// What it saves above the toll.
+    gain: i64,
+    nodes: Vec<Bought<'a>>,
+    limits: Limits,
+    shares: Vec<Share>,
 }
 
 /// What a market needs but for the counts of the moment.
@@ -64,12 +77,13 @@ impl<'a> Search<'a, '_> {
     pub(super) fn remove(&mut self) {
         let start = self.fleet.mark();
         let orders = [self.by_use(), self.by_kind()];
-        let quotas = self.quotas.clone();
+        let (quotas, shares) = (self.quotas.clone(), self.shares.clone());
         let mut best: Option<(i64, usize)> = None;
         for (at, order) in orders.iter().enumerate() {
             let (gain, _) = self.remove_in(order);
             self.fleet.undo(start);
             self.quotas.clone_from(&quotas);
+            self.shares.clone_from(&shares);
             best = best.max(Some((gain, orders.len() - at)));
         }
         let Some((_, rank)) = best.filter(|(gain, _)| *gain > 0) else { return };
@@ -87,7 +101,9 @@ impl<'a> Search<'a, '_> {
                 continue;
             }
             let mark = self.fleet.mark();
-            if self.fleet.empty(&[host], false) {
+            let left = self.shares_without(&[host]);
+            if self.is_fair(&left) && self.fleet.empty(&[host], false) {
+                self.shares = left;
                 self.quotas[self.pools[host]] -= 1;
                 gain += own;
                 removed.push(host);
@@ -175,7 +191,8 @@ impl<'a> Search<'a, '_> {
                     break;
                 }
                 let mark = self.fleet.mark();
-                let gain = self.trial(&hosts, self.trial_steps(&hosts)).map_or(0, |trial| trial.0);
+                let gain =
+                    self.trial(&hosts, self.trial_steps(&hosts)).map_or(0, |trial| trial.gain);
                 self.fleet.undo(mark);
                 if gain > known {
                     best = Some((gain, hosts));
@@ -261,7 +278,8 @@ impl<'a> Search<'a, '_> {
     /// Empties the nodes for good, if that saves something with all the work that a packing may take.
     pub(super) fn take(&mut self, hosts: &[usize]) -> bool {
         let mark = self.fleet.mark();
-        let Some((gain, nodes, limits)) = self.trial(hosts, self.market.steps) else {
+        let Some(Trial { gain, nodes, limits, shares }) = self.trial(hosts, self.market.steps)
+        else {
             self.fleet.undo(mark);
             return false;
         };
@@ -269,7 +287,7 @@ impl<'a> Search<'a, '_> {
             self.fleet.undo(mark);
             return false;
         }
-        self.limits = limits;
+        (self.limits, self.shares) = (limits, shares);
         hosts.iter().for_each(|host| {
             let quota = &mut self.quotas[self.pools[*host]];
             *quota = quota.saturating_sub(1);
@@ -279,7 +297,7 @@ impl<'a> Search<'a, '_> {
     }
 
     /// Empties the nodes and buys for what finds no room: what that saves above the toll, and what is bought.
-    fn trial(&mut self, hosts: &[usize], steps: u64) -> Option<(i64, Vec<Bought<'a>>, Limits)> {
+    fn trial(&mut self, hosts: &[usize], steps: u64) -> Option<Trial<'a>> {
         let before = self.gain(hosts);
         if !self.fleet.empty(hosts, true) {
             return None;
@@ -287,10 +305,14 @@ impl<'a> Search<'a, '_> {
         let demands = std::mem::take(&mut self.fleet.demands);
         let mut limits = self.limits.clone();
         let market = self.market.narrow(&self.fleet, &limits, steps);
-        let purchase = market.buy(demands, &mut limits);
+        let mut purchase = market.buy(demands, &mut limits);
         if !purchase.left.is_empty() {
             return None;
         }
+        let market = self.market.open(&self.fleet, steps);
+        let mut shares = self.shares_without(hosts);
+        hold(&market, shares.clone(), &mut purchase.nodes, &limits);
+        count(&mut shares, &market, &purchase.nodes);
         let price =
             |node: &Bought<'_>| market.candidates.list[node.candidate].offering.price.0 as i64;
         let bought = purchase.nodes.iter().map(price).sum::<i64>();
@@ -302,10 +324,40 @@ impl<'a> Search<'a, '_> {
             gain,
             types: hosts.iter().map(|host| self.types[*host]).collect(),
         };
-        let market = self.market.open(&self.fleet, steps);
         let right = gain > price::overlap(bought)
+            && self.is_fair(&shares)
             && price::is_right(&market, &purchase.nodes, &limits, &replaced);
-        right.then_some((gain, purchase.nodes, limits))
+        right.then_some(Trial { gain, nodes: purchase.nodes, limits, shares })
+    }
+
+    /// What is not spot when these nodes have gone.
+    fn shares_without(&self, hosts: &[usize]) -> Vec<Share> {
+        let mut shares = self.shares.clone();
+        let pools = &self.market.candidates.pools;
+        for host in hosts {
+            let slot = &self.fleet.slots[*host];
+            let pool = pools.iter().position(|pool| slot.pool == Some(pool.name.as_str()));
+            let way = if self.spot[*host] { CapacityType::Spot } else { CapacityType::OnDemand };
+            let share = pool.and_then(|pool| shares.get_mut(pool)).into_iter();
+            share.for_each(|own| own.add(-slot.capacity.get(CPU), way));
+        }
+        shares
+    }
+
+    /// Whether each pool has the part that it asks for, or no less than before.
+    fn is_fair(&self, then: &[Share]) -> bool {
+        let each = self.market.candidates.pools.iter().zip(&self.shares).zip(then);
+        each.into_iter().all(|((pool, now), then)| then.holds(pool) || !then.is_below(now))
+    }
+}
+
+/// Counts nodes that are bought.
+fn count(shares: &mut [Share], market: &Market<'_, '_>, nodes: &[Bought<'_>]) {
+    for node in nodes {
+        let candidate = &market.candidates.list[node.candidate];
+        let cpu = candidate.instance_type.capacity.get(CPU);
+        let share = shares.get_mut(candidate.pool).into_iter();
+        share.for_each(|own| own.add(cpu, candidate.offering.capacity_type));
     }
 }
 
