@@ -294,7 +294,9 @@ async fn a_half_written_object_is_found_and_the_rest_goes_on() {
 async fn a_cluster_without_the_definitions_has_none_of_their_objects() {
     let server = Server::default();
     let of_karpenter = ["nodeclaims", "nodepools", "nodeoverlays", "provisioners"];
-    for plural in of_karpenter.into_iter().chain(["ec2nodeclasses", "awsnodetemplates"]) {
+    for plural in
+        of_karpenter.into_iter().chain(["ec2nodeclasses", "awsnodetemplates", "capacitybuffers"])
+    {
         server.answer(&format!("list {plural}"), [reply(404, "404 page not found")]);
     }
     let observation = read(&mut server.reader()).await;

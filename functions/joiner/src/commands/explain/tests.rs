@@ -50,7 +50,7 @@ fn a_type_is_explained_offering_by_offering() {
     let wanted = [
         "m5.large of no pool can hold it",
         "smallest change: lower the pod's request of memory from 4Ti to 6903Mi",
-        "m5.large us-east-1b on-demand 0.0960 too small: memory 4Ti is asked for, 6.7Gi is left",
+        "m5.large us-east-1b on-demand 0.0982 too small: memory 4Ti is asked for, 6.7Gi is left",
     ];
     check(TOO_LARGE, "default/fat", Some("m5.large"), &wanted);
 }
@@ -100,7 +100,7 @@ fn a_plan_is_explained_by_its_shapes_columns_and_rules() {
     for part in [
         "us-east-1: 2 pods of 2 shapes",
         "A 1 1 0 35.04 cpu 250m, memory 256Mi pod anti-affinity over hostname default/db",
-        "1 m5.large on-demand default 70.08 1 A, 1 B",
+        "1 m5.large on-demand default 71.68 1 A, 1 B",
         "m5.large: 2 pods without a place",
         "pod anti-affinity over hostname (1 pod): nothing",
     ] {

@@ -64,6 +64,7 @@ fn the_document_has_the_schema_that_is_promised() {
             "pods",
             "priceEstimated",
             "priceMicroUsdPerHour",
+            "volumesMicroUsdPerHour",
             "zone",
         ]
     );
@@ -78,7 +79,15 @@ fn the_document_has_the_schema_that_is_promised() {
     );
     assert_eq!(
         keys(&document["cost"]),
-        ["estimated", "gapBasisPoints", "lowerBoundMicroUsdPerHour", "microUsdPerHour"]
+        [
+            "daemonsMicroUsdPerHour",
+            "estimated",
+            "gapBasisPoints",
+            "lowerBoundMicroUsdPerHour",
+            "microUsdPerHour",
+            "spotPremiumMicroUsdPerHour",
+            "volumesMicroUsdPerHour",
+        ]
     );
 }
 
@@ -137,7 +146,7 @@ fn a_comparison_is_told_for_the_same_pods_only() {
         "1 pod waits already and is left out; `joiner plan` without --repack decides about it.",
         "saves ~$",
         "a month (",
-        "without discounts, volumes and traffic",
+        "without discounts and traffic",
     ];
     check_says(&table(&["node-groups.yaml"], true, 100), &wanted, &["not comparable", "report"]);
     let wanted = ["saves ~$1.75", "1 node of unknown price stays", "fargate-"];
