@@ -229,6 +229,7 @@ status:
         "pods",
         "priceEstimated",
         "priceMicroUsdPerHour",
+        "volumesMicroUsdPerHour",
         "zone",
     ];
     assert_eq!(fields(node), expected);

@@ -71,7 +71,9 @@ fn nodes_of_a_gen3_cluster_are_read() {
     assert_eq!((first.price, first.price_estimated), (Some(MicroUsdPerHour(83_200)), false));
     assert!(first.ready && !first.unschedulable && first.initialized() && first.pool().is_none());
     assert_eq!((first.allocatable.get(CPU), first.allocatable.get(PODS)), (1930, 35));
-    assert_eq!((second.price, second.price_estimated), (Some(MicroUsdPerHour(32_640)), true));
+    // With 50 GiB of gp2 and 3% for interruptions.
+    let dear = MicroUsdPerHour(32_640 + 6_849 + 979);
+    assert_eq!((second.price, second.price_estimated), (Some(dear), true));
     assert_eq!(second.pool(), Some("default"));
     assert!(second.unschedulable && second.do_not_disrupt && second.initialized());
     assert_eq!(second.taints[0].to_string(), "node.kubernetes.io/unschedulable:NoSchedule");

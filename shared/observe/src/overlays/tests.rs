@@ -52,12 +52,13 @@ fn read(test: &str, overlays: &[String]) -> (Snapshot, Vec<String>) {
     (dump.snapshot, told)
 }
 
-/// The on-demand price of the type.
+/// The on-demand price of the type, without volumes.
 fn price(snapshot: &Snapshot, name: &str) -> MicroUsdPerHour {
     let types = &snapshot.instance_types[&snapshot.node_pools[0].instance_types];
     let of = types.iter().find(|of| of.name == name).unwrap();
     let on_demand = |of: &&model::Offering| of.capacity_type == CapacityType::OnDemand;
-    of.offerings.iter().find(on_demand).unwrap().price
+    let offering = of.offerings.iter().find(on_demand).unwrap();
+    offering.price - offering.parts.volumes
 }
 
 /// m5.large on demand is $0.096 an hour without overlays.

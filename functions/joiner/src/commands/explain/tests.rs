@@ -99,7 +99,7 @@ fn a_plan_is_explained_by_its_shapes_columns_and_rules() {
     let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "us-east-1: 2 pods of 2 shapes",
-        "A 1 1 0 35.04 cpu 250m, memory 256Mi pod anti-affinity over hostname default/db",
+        "A 1 1 0 35.84 cpu 250m, memory 256Mi pod anti-affinity over hostname default/db",
         "1 m5.large on-demand default 71.68 1 A, 1 B",
         "m5.large: 2 pods without a place",
         "pod anti-affinity over hostname (1 pod): nothing",

@@ -259,8 +259,8 @@ fn cost(answer: &Answer, style: &Style) -> String {
     let parts = Parts::of(&answer.plan);
     let of_it = [
         ("  volumes", parts.volumes, ""),
-        ("  spot premium", parts.spot_premium, "for interruptions; nobody bills it"),
-        ("  daemonsets", parts.daemons, "their share of the instances"),
+        ("  spot premium", parts.spot_premium, "not billed"),
+        ("  daemonsets", parts.daemons, "of the instances"),
     ];
     let of_it = of_it.into_iter().filter(|(_, hour, _)| !hour.is_zero());
     rows.extend(of_it.map(|(name, hour, note)| row(name.to_owned(), hour, false, note.to_owned())));

@@ -109,7 +109,7 @@ fn repacking_tells_what_runs_now_and_what_it_could_cost() {
     let answer = read(&[fixture("gen3.yaml")], true);
     refuse_violations(&answer).unwrap();
     let repack = &document(&answer)["repack"];
-    assert_eq!(repack["currentMicroUsdPerHour"], 83_200 + 32_640);
+    assert_eq!(repack["currentMicroUsdPerHour"], 83_200 + 40_468);
     assert_eq!(repack["currentEstimated"], true);
     let text = table::render(&answer, false, &Style::PLAIN);
     assert!(text.contains("now, 2 nodes"), "{text}");
@@ -149,7 +149,7 @@ fn a_comparison_is_told_for_the_same_pods_only() {
         "without discounts and traffic",
     ];
     check_says(&table(&["node-groups.yaml"], true, 100), &wanted, &["not comparable", "report"]);
-    let wanted = ["saves ~$1.75", "1 node of unknown price stays", "fargate-"];
+    let wanted = ["saves ~$0.17", "1 node of unknown price stays", "fargate-"];
     check_says(&table(&["v1.yaml"], true, 100), &wanted, &["not comparable"]);
     let wanted = ["not comparable: 4 pods left out"];
     check_says(&table(&["v1.yaml", "broken.yaml"], true, 100), &wanted, &["saves"]);
