@@ -9,8 +9,9 @@ use std::sync::Arc;
 /// Pods meant by a selector in some namespaces; `None` means all namespaces.
 type Meant<'a> = (Option<Arc<BTreeSet<String>>>, &'a LabelSelector);
 
-/// Which nodes count for a spread: those that pods of the spec could be on, by affinity and by taints.
-type Counting = (*const PodSpec, bool, bool);
+/// Which nodes count for a spread: those that pods of the spec could be on, by affinity, by taints, and by the labels of all its hard
+/// spreads.
+type Counting = (*const PodSpec, bool, bool, bool);
 
 /// What is counted, by which label, on which nodes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,11 +95,13 @@ impl<'a> Rules<'a> {
 
     /// By host, whether it counts for the rule; `None` if all do.
     pub(super) fn counting(&self, rule: usize, hosts: &[Host<'a>]) -> Option<Vec<bool>> {
-        let (wanted, affinity, taints) = self.list[rule].counting?;
+        let (wanted, affinity, taints, several) = self.list[rule].counting?;
         let mut planned = hosts.iter().flat_map(|host| &host.planned);
         let pod = planned.find(|pod| Arc::as_ptr(&pod.spec) == wanted)?;
         let counts = |host: &Host<'_>| {
-            (!affinity || host.selected_by(&pod.spec)) && (!taints || host.tolerated_by(&pod.spec))
+            (!affinity || host.selected_by(&pod.spec))
+                && (!taints || host.tolerated_by(&pod.spec))
+                && (!several || has_all_keys(host, &pod.spec))
         };
         Some(hosts.iter().map(counts).collect())
     }
@@ -142,19 +145,17 @@ impl<'a> Rules<'a> {
 
     fn spreads(&mut self, pod: &'a Pod) -> Vec<Spread> {
         let own_namespace = Arc::new(BTreeSet::from([pod.id.namespace.to_string()]));
-        let hard = |spread: &&TopologySpread| {
-            spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule
-        };
         let spreads = pod.spec.topology_spread.iter().filter(hard);
         let read = |spread: &'a TopologySpread| {
             let affinity = spread.node_affinity_policy == InclusionPolicy::Honor;
             let taints = spread.node_taints_policy == InclusionPolicy::Honor;
             let asks = !(pod.spec.node_selector.is_empty() && pod.spec.node_affinity.is_empty());
-            let counting = (Arc::as_ptr(&pod.spec), affinity && asks, taints);
+            let several = pod.spec.topology_spread.iter().filter(hard).count() > 1;
+            let counting = (Arc::as_ptr(&pod.spec), affinity && asks, taints, several);
             let rule = self.rule(Rule {
                 key: labels::normalize(&spread.topology_key),
                 meant: vec![(Some(own_namespace.clone()), &spread.selector)],
-                counting: (counting.1 || counting.2).then_some(counting),
+                counting: (counting.1 || counting.2 || several).then_some(counting),
             });
             Spread {
                 rule,
@@ -231,6 +232,16 @@ impl Rule<'_> {
             namespaces.as_ref().is_none_or(named) && selector.matches(&pod.labels)
         })
     }
+}
+
+fn hard(spread: &&TopologySpread) -> bool {
+    spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule
+}
+
+/// Whether the host has the labels of all hard spreads.
+fn has_all_keys(host: &Host<'_>, spec: &PodSpec) -> bool {
+    let mut spreads = spec.topology_spread.iter().filter(hard);
+    spreads.all(|spread| host.labels.contains_key(labels::normalize(&spread.topology_key)))
 }
 
 fn key_of(pod: &Pod) -> KindKey {

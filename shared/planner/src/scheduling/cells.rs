@@ -4,8 +4,8 @@
 
 use super::candidates::Candidates;
 use super::slots::Slot;
+use super::terms::hard;
 use crate::leaving::Leaving;
-use model::pod::WhenUnsatisfiable;
 use model::{PodSpec, Snapshot, labels};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,10 +105,7 @@ fn collect<'s>(spec: &'s PodSpec, runs: bool, keys: &mut BTreeSet<&'s str>) {
     if runs {
         return;
     }
-    let hard = spec
-        .topology_spread
-        .iter()
-        .filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
+    let hard = hard(&spec.topology_spread);
     keys.extend(hard.map(|spread| labels::normalize(&spread.topology_key)));
     keys.extend(spec.pod_affinity.iter().map(|term| labels::normalize(&term.topology_key)));
 }

@@ -355,6 +355,7 @@ fn limit_reasons(market: &Market<'_, '_>, fitting: &Bitset, limits: &Limits) -> 
             reasons.push(limits.reason(pool, &market.candidates.pools[pool].name, resource));
         }
     }
+    reasons.truncate(reasons::MOST_POOLS);
     reasons
 }
 

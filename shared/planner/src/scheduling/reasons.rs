@@ -8,7 +8,10 @@ use crate::packing::bitset::Bitset;
 use model::pod::NodeSelectorTerm;
 use model::{NodePool, Operator, Reason, Requirement, Snapshot};
 
-/// The reasons for all pools, by weight and name.
+/// More pools than this are not told of for one pod, in a plan that may leave thousands out; `explain` tells of all.
+pub(super) const MOST_POOLS: usize = 32;
+
+/// The reasons for the first pools, by weight and name.
 pub(crate) fn reasons(
     snapshot: &Snapshot,
     candidates: &Candidates<'_>,
@@ -24,6 +27,7 @@ pub(crate) fn reasons(
     }
     let mut reasons = pools
         .into_iter()
+        .take(MOST_POOLS)
         .map(|pool| reason(snapshot, candidates, pool, class, dimensions, atoms))
         .collect::<Vec<_>>();
     reasons.dedup();

@@ -74,6 +74,8 @@ pub(super) struct Filter<'a> {
     pub(super) affinity: Option<(&'a Labels, &'a [NodeSelectorTerm])>,
     /// `nodeTaintsPolicy: Honor`.
     pub(super) tolerations: Option<&'a [Toleration]>,
+    /// The pod's spreads, if several: the kube-scheduler leaves nodes out that lack the label of any hard one.
+    pub(super) spreads: &'a [TopologySpread],
 }
 
 impl<'a> Filter<'a> {
@@ -81,11 +83,18 @@ impl<'a> Filter<'a> {
         let asks = !(spec.node_selector.is_empty() && spec.node_affinity.is_empty());
         let honors = spread.node_affinity_policy == InclusionPolicy::Honor && asks;
         let taints = spread.node_taints_policy == InclusionPolicy::Honor;
+        let spreads = spec.topology_spread.as_slice();
         Self {
+            spreads: if spreads.len() > 1 { spreads } else { &[] },
             affinity: honors.then_some((&spec.node_selector, spec.node_affinity.as_slice())),
             tolerations: taints.then_some(spec.tolerations.as_slice()),
         }
     }
+}
+
+/// Those that keep a pod waiting.
+pub(super) fn hard(spreads: &[TopologySpread]) -> impl Iterator<Item = &TopologySpread> {
+    spreads.iter().filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule)
 }
 
 /// What a term counts, and by which label.
@@ -158,11 +167,7 @@ impl<'a, 'c> Index<'a, 'c> {
     pub(super) fn own(&mut self, pod: &'a Pod) -> Terms {
         let mut terms = Terms::default();
         let spec: &'a PodSpec = &pod.spec;
-        let hard = spec
-            .topology_spread
-            .iter()
-            .filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
-        for spread in hard {
+        for spread in hard(&spec.topology_spread) {
             let Some(level) = self.level(&spread.topology_key) else { continue };
             let namespaces = Namespaces::Of(vec![&pod.id.namespace]);
             let filter = Some(Filter::of(spec, spread));

@@ -4,7 +4,7 @@ use super::candidates::{Atoms, Candidates};
 use super::cells::Cells;
 use super::classes::Class;
 use super::slots::Slot;
-use super::terms::{Filter, Index, TermKey};
+use super::terms::{Filter, Index, TermKey, hard};
 pub(crate) use super::terms::{Level, Terms};
 use crate::leaving::Leaving;
 use crate::packing::bitset::Bitset;
@@ -399,10 +399,14 @@ fn counting(
         let tolerates = |tolerations| model::taints::untolerated(taints, tolerations).is_none();
         filter.tolerations.is_none_or(tolerates)
     };
+    let keys =
+        hard(filter.spreads).filter_map(|spread| candidates.cells.position(&spread.topology_key));
+    let keys = keys.collect::<Vec<_>>();
+    let has_all = |cell| keys.iter().all(|key| candidates.cells.domain(cell, *key).is_some());
     for (at, slot) in slots.iter().enumerate() {
         let selected =
             filter.affinity.is_none_or(|(selector, terms)| slot.matches(selector, terms));
-        if selected && tolerated(&slot.taints) {
+        if selected && has_all(slot.cell) && tolerated(&slot.taints) {
             counted.insert(at);
         }
     }
@@ -417,7 +421,7 @@ fn counting(
     }
     let mut cells = Bitset::new(candidates.cells.len());
     for (cell, members) in candidates.of_cell.iter().enumerate() {
-        if members.meets(&selected) {
+        if has_all(cell) && members.meets(&selected) {
             cells.insert(cell);
         }
     }
