@@ -12,6 +12,8 @@ mod aftermath;
 mod expectation;
 #[path = "scenarios/file.rs"]
 mod file;
+#[path = "scenarios/launched.rs"]
+mod launched;
 
 use catalog::Catalog;
 use file::Scenario;

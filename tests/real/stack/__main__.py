@@ -30,6 +30,7 @@ def main() -> int:
         command.add_argument("--boot", type=float, default=2.0, help="seconds from an instance to its kubelet")
         command.add_argument("--grace", type=int, default=8, help="seconds until a silent node counts as not ready")
         command.add_argument("--no-controllers", action="store_true", help="no controller-manager and scheduler: what is written stays as it is")
+        command.add_argument("--scheduler-only", action="store_true", help="no controller-manager: nodes stay ready without kubelets")
         command.add_argument("--control-plane", type=Path, help="directory of the binaries")
         command.add_argument("--kubectl", default="kubectl")
     down = commands.add_parser("down")
@@ -73,6 +74,8 @@ def start(state: Path, options) -> None:
     command += ["--kubectl", options.kubectl, "--grace", str(options.grace)]
     if options.no_controllers:
         command.append("--no-controllers")
+    if options.scheduler_only:
+        command.append("--scheduler-only")
     for flag in ("crds", "parent", "control_plane"):
         if value := getattr(options, flag):
             command += [f"--{flag.replace('_', '-')}", str(Path(value).absolute() if flag != "parent" else value)]

@@ -16,8 +16,9 @@ NAMESPACES = ["joiner"]
 
 
 class ControlPlane:
-    def __init__(self, state: Path, binaries: Path, kubectl: str, grace_s: int):
+    def __init__(self, state: Path, binaries: Path, kubectl: str, grace_s: int, bare: bool = False):
         self.grace_s = grace_s
+        self.bare = bare
         self.state = state
         self.binaries = binaries
         self.kubectl = kubectl
@@ -124,6 +125,9 @@ class ControlPlane:
             "allow-privileged": "true",
             "profiling": "false",
         }
+        if self.bare:
+            # One taints new nodes until a controller takes that away, the other waits for accounts that a controller makes.
+            flags["disable-admission-plugins"] = "TaintNodesByCondition,ServiceAccount"
         command = [self.binaries / "kube-apiserver"]
         processes.start("kube-apiserver", command + [f"--{key}={value}" for key, value in flags.items()])
 
@@ -143,16 +147,36 @@ class ControlPlane:
             "--node-monitor-period=1s",
         ]
         processes.start("kube-controller-manager", manager)
+        self.start_scheduler(processes)
+
+    def start_scheduler(self, processes: Processes) -> None:
         scheduler = [
             self.binaries / "kube-scheduler",
-            f"--kubeconfig={self.state}/scheduler.kubeconfig",
             "--bind-address=127.0.0.1",
             "--secure-port=0",
-            "--leader-elect=false",
-            "--kube-api-qps=400",
-            "--kube-api-burst=800",
         ]
+        if self.bare:
+            scheduler.append(f"--config={self.eager_scheduler()}")
+        else:
+            scheduler += [
+                f"--kubeconfig={self.state}/scheduler.kubeconfig",
+                "--leader-elect=false",
+                "--kube-api-qps=400",
+                "--kube-api-burst=800",
+            ]
         processes.start("kube-scheduler", scheduler)
+
+    def eager_scheduler(self) -> Path:
+        """Tries a refused pod again after a second, not after up to ten: who waits until nothing more is bound waits less."""
+        path = self.state / "scheduler.json"
+        path.write_text(json.dumps({
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "clientConnection": {"kubeconfig": f"{self.state}/scheduler.kubeconfig", "qps": 400, "burst": 800},
+            "leaderElection": {"leaderElect": False},
+            "podMaxBackoffSeconds": 1,
+        }))
+        return path
 
     def open(self, path: str) -> bytes:
         context = ssl.create_default_context(cafile=str(self.authority.file))

@@ -96,9 +96,12 @@ class Stack:
 
     def start(self) -> None:
         control_plane = None
+        controllers = not (self.options.no_controllers or self.options.scheduler_only)
         definitions: list[Path] = []
         if "control-plane" in self.parts:
-            control_plane = ControlPlane(self.state, self.options.control_plane, self.options.kubectl, self.options.grace)
+            control_plane = ControlPlane(
+                self.state, self.options.control_plane, self.options.kubectl, self.options.grace, self.options.scheduler_only
+            )
             # Made while etcd and the API server start.
             maker = threading.Thread(target=lambda: definitions.append(self.definitions()))
             maker.start()
@@ -110,14 +113,16 @@ class Stack:
             self.start_flow()
         if control_plane:
             self.processes.wait("kube-apiserver", control_plane.ready)
-            if not self.options.no_controllers:
+            if self.options.scheduler_only:
+                control_plane.start_scheduler(self.processes)
+            elif controllers:
                 control_plane.start_controllers(self.processes)
             control_plane.make_namespaces()
             maker.join()
             control_plane.apply(*[path for path in definitions if path], *self.manifests())
             self.processes.wait("the custom resources", control_plane.serves_definitions)
             # The controller-manager is what makes accounts.
-            for name in [] if self.options.no_controllers else ["default", "joiner"]:
+            for name in ["default", "joiner"] if controllers else []:
                 self.processes.wait(f"namespace {name}", lambda name=name: control_plane.namespace_ready(name))
         if "aws" in self.parts:
             self.processes.wait("the gap filler", lambda: get(f"{self.aws}/joiner/health"))
