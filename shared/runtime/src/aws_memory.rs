@@ -87,7 +87,7 @@ impl AwsMemory {
             }
             other => other,
         };
-        written.map(drop).map_err(|error| forget("ConfigMap", error))
+        written.map(drop).map_err(|error| of_config_map(name, error))
     }
 
     /// Adds offerings to those that others have written, if these have not changed meanwhile.
@@ -128,7 +128,7 @@ impl AwsMemory {
         match self.config_map("GET", name, &Value::Null).await {
             Ok(object) => Ok(object["data"].clone()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Value::Null),
-            Err(error) => Err(forget("ConfigMap", error)),
+            Err(error) => Err(of_config_map(name, error)),
         }
     }
 }
@@ -171,6 +171,15 @@ fn forget(what: &'static str, problem: impl std::fmt::Display) -> ForgetError {
     ForgetError { what, problem: problem.to_string() }
 }
 
+/// In the API server's own words, which name whoever may not.
+fn of_config_map(name: &str, error: kube::Error) -> ForgetError {
+    let problem = match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    };
+    forget("ConfigMap", format!("{NAMESPACE}/{name}: {problem}"))
+}
+
 impl Memory for AwsMemory {
     async fn add_unavailable(
         &self,
@@ -181,7 +190,7 @@ impl Memory for AwsMemory {
         for _ in 0..TRIES {
             match self.try_add(offerings, now).await {
                 Err(kube::Error::Api(status)) if status.code == 409 => last = Some(status.message),
-                Err(error) => return Err(forget("ConfigMap", error)),
+                Err(error) => return Err(of_config_map(OFFERINGS_CONFIG_MAP, error)),
                 Ok(_) => return Ok(()),
             }
         }
