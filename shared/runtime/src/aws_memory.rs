@@ -173,10 +173,9 @@ fn forget(what: &'static str, problem: impl std::fmt::Display) -> ForgetError {
 
 /// In the API server's own words, which name whoever may not.
 fn of_config_map(name: &str, error: kube::Error) -> ForgetError {
-    let problem = match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    };
+    let told =
+        if let kube::Error::Api(status) = &error { Some(status.message.clone()) } else { None };
+    let problem = told.unwrap_or_else(|| error.to_string());
     forget("ConfigMap", format!("{NAMESPACE}/{name}: {problem}"))
 }
 
