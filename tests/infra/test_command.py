@@ -111,7 +111,8 @@ class Command(unittest.TestCase):
         told = json.loads(joiner("explain", "node", NAME, "--output", "json"))
         self.assertEqual((told["version"], told["node"], told["nodePool"]), ("joiner.dev/node/v1", NAME, NAME))
         self.assertEqual(told["keptBy"]["kind"], "doNotDisrupt")
-        self.assertEqual(told["priceMicroUsdPerHour"], 96000)
+        # The instance, and 20 GiB of gp3.
+        self.assertEqual(told["priceMicroUsdPerHour"], 96_000 + 2_192)
         same = yaml.safe_load(joiner("explain", "node", NAME, "--output", "yaml"))
         self.assertEqual(same, told)
         self.assertIn("stays: its annotation karpenter.sh/do-not-disrupt forbids it", " ".join(joiner("explain", "node", NAME).split()))
