@@ -124,6 +124,8 @@ class Chart(unittest.TestCase):
 
     @unittest.skipUnless(os.environ.get("KUBECONFIG"), "no control plane")
     def test_the_api_server_takes_it(self):
+        # An installation that another test took away has taken the namespace with it.
+        subprocess.run(["kubectl", "create", "namespace", "joiner"], capture_output=True, timeout=120, check=False)
         for values in ({}, {"replicas": 3, "roleArn": "arn:aws:iam::111122223333:role/knock"}):
             text = helm("template", "joiner", str(CHART), "--kube-version", "1.35.0", "--include-crds", **values).stdout
             command = ["kubectl", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename=-"]
