@@ -173,9 +173,11 @@ fn forget(what: &'static str, problem: impl std::fmt::Display) -> ForgetError {
 
 /// In the API server's own words, which name whoever may not.
 fn of_config_map(name: &str, error: kube::Error) -> ForgetError {
-    let told =
-        if let kube::Error::Api(status) = &error { Some(status.message.clone()) } else { None };
-    let problem = told.unwrap_or_else(|| error.to_string());
+    let problem = if let kube::Error::Api(status) = &error {
+        format!("{} (HTTP {})", status.message, status.code)
+    } else {
+        error.to_string()
+    };
     forget("ConfigMap", format!("{NAMESPACE}/{name}: {problem}"))
 }
 
