@@ -46,9 +46,6 @@ impl<'de> Deserialize<'de> for PodId {
     }
 }
 
-/// The kind of the owner of pods that stand for room to be kept free, and that exist nowhere else.
-pub const BUFFER_KIND: &str = "CapacityBuffer";
-
 /// The controller that owns a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
@@ -116,6 +113,28 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// A pod on no node that the kube-scheduler has given up for now.
+    pub fn waiting(id: PodId, labels: Arc<Labels>, spec: Arc<PodSpec>) -> Self {
+        Self {
+            id,
+            uid: String::new(),
+            created_at: None,
+            labels,
+            owner: None,
+            spec,
+            node_name: None,
+            nominated_node: None,
+            phase: PodPhase::Pending,
+            unschedulable: true,
+            gated: false,
+            deletion_at: None,
+            do_not_disrupt: false,
+            deletion_cost: 0,
+            bound_at: None,
+            ready: false,
+        }
+    }
+
     /// Whether a daemonset owns it.
     pub fn is_daemon(&self) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.kind == "DaemonSet")

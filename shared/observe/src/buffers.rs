@@ -2,8 +2,8 @@
 
 use crate::collection::Collection;
 use crate::finding::{DumpFinding, Severity};
-use crate::kinds::buffers::{Buffer, Shape, Template};
-use model::pod::{BUFFER_KIND, Owner, PodPhase};
+use crate::kinds::buffers::{Buffer, KIND, Shape, Template};
+use model::pod::Owner;
 use model::{Labels, Pod, PodId, PodSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,24 +94,9 @@ fn count(buffer: &Buffer, spec: &PodSpec, there: i64) -> Result<i64, String> {
 
 /// No object of Kubernetes has such a name.
 fn pod(buffer: &Buffer, at: i64, spec: &Arc<PodSpec>, labels: &Arc<Labels>) -> Pod {
-    Pod {
-        id: PodId::new(&buffer.namespace, &format!("{}~{at}", buffer.name)),
-        uid: String::new(),
-        created_at: None,
-        labels: labels.clone(),
-        owner: Some(Owner { kind: BUFFER_KIND.to_owned(), name: buffer.name.clone() }),
-        spec: spec.clone(),
-        node_name: None,
-        nominated_node: None,
-        phase: PodPhase::Pending,
-        unschedulable: true,
-        gated: false,
-        deletion_at: None,
-        do_not_disrupt: false,
-        deletion_cost: 0,
-        bound_at: None,
-        ready: false,
-    }
+    let id = PodId::new(&buffer.namespace, &format!("{}~{at}", buffer.name));
+    let owner = Owner { kind: KIND.to_owned(), name: buffer.name.clone() };
+    Pod { owner: Some(owner), ..Pod::waiting(id, labels.clone(), spec.clone()) }
 }
 
 #[cfg(test)]

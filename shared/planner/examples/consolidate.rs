@@ -123,10 +123,8 @@ fn pod(id: PodId, spec: Arc<PodSpec>, labels: Arc<Labels>, node: Option<Arc<str>
         phase: PodPhase::Running,
         unschedulable: false,
         ready: true,
-        labels,
-        spec,
         node_name: node,
-        ..problem::waiting(id)
+        ..Pod::waiting(id, labels, spec)
     }
 }
 

@@ -209,23 +209,9 @@ fn waiting(groups: &[(usize, i64, i64, Rule)]) -> Vec<Pod> {
     let mut pods = Vec::new();
     for (index, group) in groups.iter().enumerate() {
         let (spec, labels) = (Arc::new(spec(index, *group)), Arc::new(app(index)));
-        pods.extend((0..group.0).map(|number| Pod {
-            id: PodId::new("default", &format!("p{index}-{number}")),
-            uid: String::new(),
-            created_at: None,
-            labels: labels.clone(),
-            owner: None,
-            spec: spec.clone(),
-            node_name: None,
-            nominated_node: None,
-            phase: PodPhase::Pending,
-            unschedulable: true,
-            gated: false,
-            deletion_at: None,
-            do_not_disrupt: false,
-            deletion_cost: 0,
-            bound_at: None,
-            ready: true,
+        pods.extend((0..group.0).map(|number| {
+            let id = PodId::new("default", &format!("p{index}-{number}"));
+            Pod { ready: true, ..Pod::waiting(id, labels.clone(), spec.clone()) }
         }));
     }
     pods

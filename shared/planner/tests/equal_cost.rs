@@ -25,23 +25,9 @@ fn bought(price: u64, change: impl FnOnce(&mut World)) -> Vec<Launch> {
     let requests = Resources::new().with(CPU, 500).with(MEMORY, 1 << 28).with(PODS, 1);
     let spec = PodSpec { requests, pod_anti_affinity: vec![apart], ..PodSpec::default() };
     let spec = Arc::new(spec);
-    world.snapshot.pods.extend((0..2).map(|index| Pod {
-        id: PodId::new("shop", &format!("web-{index}")),
-        uid: String::new(),
-        created_at: None,
-        labels: Arc::new(app.clone()),
-        owner: None,
-        spec: spec.clone(),
-        node_name: None,
-        nominated_node: None,
-        phase: model::pod::PodPhase::Pending,
-        unschedulable: true,
-        gated: false,
-        deletion_at: None,
-        do_not_disrupt: false,
-        deletion_cost: 0,
-        bound_at: None,
-        ready: false,
+    world.snapshot.pods.extend((0..2).map(|index| {
+        let id = PodId::new("shop", &format!("web-{index}"));
+        Pod::waiting(id, Arc::new(app.clone()), spec.clone())
     }));
     let mut newer = instance_type("z2", 2, price);
     newer.labels.insert(labels::INSTANCE_GENERATION.to_owned(), "7".to_owned());

@@ -31,24 +31,7 @@ const OPTIONS: Options = Options { steps: 300_000 };
 
 fn pod(name: &str, spec: PodSpec) -> Pod {
     let labels = Labels::from([("app".to_owned(), "web".to_owned())]);
-    Pod {
-        id: PodId::new("shop", name),
-        uid: String::new(),
-        created_at: None,
-        labels: Arc::new(labels),
-        owner: None,
-        spec: Arc::new(spec),
-        node_name: None,
-        nominated_node: None,
-        phase: model::pod::PodPhase::Pending,
-        unschedulable: true,
-        gated: false,
-        deletion_at: None,
-        do_not_disrupt: false,
-        deletion_cost: 0,
-        bound_at: None,
-        ready: false,
-    }
+    Pod::waiting(PodId::new("shop", name), Arc::new(labels), Arc::new(spec))
 }
 
 fn asks(cpu: i64) -> PodSpec {

@@ -4,7 +4,7 @@
 
 use joiner_planner::{Options, check, plan};
 use model::pod::{
-    InclusionPolicy, NodeSelectorTerm, PodAffinityTerm, PodPhase, TopologySpread, WhenUnsatisfiable,
+    InclusionPolicy, NodeSelectorTerm, PodAffinityTerm, TopologySpread, WhenUnsatisfiable,
 };
 use model::pool::ApiVersion;
 use model::resources::{CPU, MEMORY, NODES, PODS};
@@ -204,23 +204,9 @@ fn pods(cluster: &Cluster) -> Vec<Pod> {
     let mut pods = Vec::new();
     for (index, group) in cluster.groups.iter().enumerate() {
         let (spec, labels) = (Arc::new(spec(index, group)), Arc::new(app(index)));
-        pods.extend((0..group.count).map(|number| Pod {
-            id: PodId::new("default", &format!("p{index}-{number}")),
-            uid: String::new(),
-            created_at: None,
-            labels: labels.clone(),
-            owner: None,
-            spec: spec.clone(),
-            node_name: None,
-            nominated_node: None,
-            phase: PodPhase::Pending,
-            unschedulable: true,
-            gated: false,
-            deletion_at: None,
-            do_not_disrupt: false,
-            deletion_cost: 0,
-            bound_at: None,
-            ready: false,
+        pods.extend((0..group.count).map(|number| {
+            let id = PodId::new("default", &format!("p{index}-{number}"));
+            Pod::waiting(id, labels.clone(), spec.clone())
         }));
     }
     pods

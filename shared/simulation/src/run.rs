@@ -164,22 +164,5 @@ pub(crate) fn live(scenario: &Scenario, times: &[SimTime], at_s: i64) -> Snapsho
 
 /// A pod of the request that waits.
 pub(crate) fn waiting(request: &crate::workload::Request, name: &str) -> Pod {
-    Pod {
-        id: PodId::new("default", name),
-        uid: String::new(),
-        created_at: None,
-        labels: request.labels.clone(),
-        owner: None,
-        spec: request.spec.clone(),
-        node_name: None,
-        nominated_node: None,
-        phase: model::pod::PodPhase::Pending,
-        unschedulable: true,
-        gated: false,
-        deletion_at: None,
-        do_not_disrupt: false,
-        deletion_cost: 0,
-        bound_at: None,
-        ready: false,
-    }
+    Pod::waiting(PodId::new("default", name), request.labels.clone(), request.spec.clone())
 }

@@ -6,7 +6,6 @@ use crate::change::Change;
 use crate::cluster::objects::Objects;
 use crate::problem::Problem;
 use crate::site::Site;
-use model::pod::PodPhase;
 use model::pool::ApiVersion;
 use model::taints::Toleration;
 use model::{NodePool, Plan, Pod, PodId, PodSpec, Resources, Snapshot};
@@ -99,24 +98,8 @@ fn canary() -> Pod {
     let tolerations =
         vec![Toleration { key: None, exists: true, value: String::new(), effect: None }];
     let spec = PodSpec { requests, tolerations, ..PodSpec::default() };
-    Pod {
-        id: PodId::new(model::mode::NAMESPACE, CANARY),
-        uid: CANARY.to_owned(),
-        created_at: None,
-        labels: Arc::default(),
-        owner: None,
-        spec: Arc::new(spec),
-        node_name: None,
-        nominated_node: None,
-        phase: PodPhase::Pending,
-        unschedulable: true,
-        gated: false,
-        deletion_at: None,
-        do_not_disrupt: false,
-        deletion_cost: 0,
-        bound_at: None,
-        ready: false,
-    }
+    let id = PodId::new(model::mode::NAMESPACE, CANARY);
+    Pod { uid: CANARY.to_owned(), ..Pod::waiting(id, Arc::default(), Arc::new(spec)) }
 }
 
 fn decision(pool: &NodePool, plan: &Plan) -> Decision {

@@ -61,7 +61,7 @@ pub(crate) const POD: Kind = core("Pod", "pods", &POD_MASK);
 pub(crate) const CONFIG_MAP: Kind = core("ConfigMap", "configmaps", &CONFIG_MAP_MASK);
 
 /// Room that is kept free.
-pub(crate) const BUFFER: &str = model::pod::BUFFER_KIND;
+pub(crate) const BUFFER: &str = crate::kinds::buffers::KIND;
 
 /// Pools, classes, overlays, buffers and budgets: read in every turn.
 pub(crate) const QUICK: [Kind; 7] = [

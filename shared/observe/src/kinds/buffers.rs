@@ -7,6 +7,8 @@ use crate::wire::{FieldError, Read, deep, field, integer, labels, required, text
 use model::{Labels, PodSpec, Quantity, Resources};
 use serde_json::Value;
 
+/// The kind of buffers, which own the pods that stand for the room.
+pub(crate) const KIND: &str = "CapacityBuffer";
 /// The only strategy that keeps nodes; others are for those who know them.
 const ACTIVE: &str = "buffer.x-k8s.io/active-capacity";
 

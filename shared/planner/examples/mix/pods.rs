@@ -1,6 +1,5 @@
 //! Pods of upstream's scheduling benchmark.
 
-use super::problem;
 use model::pod::{
     InclusionPolicy, NodeSelectorTerm, PodAffinityTerm, TopologySpread, Weighted, WhenUnsatisfiable,
 };
@@ -120,7 +119,7 @@ impl Draw {
         let name = format!("pod-{}", self.drawn).into();
         let id = PodId { namespace: self.namespace.clone(), name };
         let (labels, spec) = (share(&mut self.labels, own), share(&mut self.specs, spec));
-        Pod { labels, spec, ..problem::waiting(id) }
+        Pod::waiting(id, labels, spec)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Packing problems in files.
 
 use flate2::read::GzDecoder;
-use model::pod::{InclusionPolicy, PodAffinityTerm, PodPhase, TopologySpread, WhenUnsatisfiable};
+use model::pod::{InclusionPolicy, PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 use model::pool::ApiVersion;
 use model::{
     CapacityType, InstanceType, LabelSelector, Labels, MicroUsdPerHour, NodePool, Offering, Pod,
@@ -120,32 +120,9 @@ fn pods(entry: &Value) -> Option<Vec<Pod>> {
         },
         ..PodSpec::default()
     });
-    let pod = |number: u64| Pod {
-        labels: labels.clone(),
-        spec: spec.clone(),
-        ..waiting(PodId::new("default", &format!("{name}-{number}")))
+    let pod = |number: u64| {
+        let id = PodId::new("default", &format!("{name}-{number}"));
+        Pod::waiting(id, labels.clone(), spec.clone())
     };
     Some((0..entry["count"].as_u64()?).map(pod).collect())
-}
-
-/// A pod that waits and needs nothing.
-pub(crate) fn waiting(id: PodId) -> Pod {
-    Pod {
-        id,
-        uid: String::new(),
-        created_at: None,
-        labels: Arc::default(),
-        owner: None,
-        spec: Arc::default(),
-        node_name: None,
-        nominated_node: None,
-        phase: PodPhase::Pending,
-        unschedulable: true,
-        gated: false,
-        deletion_at: None,
-        do_not_disrupt: false,
-        deletion_cost: 0,
-        bound_at: None,
-        ready: false,
-    }
 }

@@ -105,22 +105,11 @@ fn ending(since_s: i64) -> Snapshot {
 
 fn pod(name: &str) -> Pod {
     Pod {
-        id: PodId::new("shop", name),
         uid: format!("uid-{name}"),
         node_name: Some("n".into()),
         phase: PodPhase::Running,
-        labels: Arc::default(),
-        spec: Arc::default(),
-        owner: None,
-        nominated_node: None,
         unschedulable: false,
-        gated: false,
-        created_at: None,
-        deletion_at: None,
-        deletion_cost: 0,
-        bound_at: None,
-        ready: false,
-        do_not_disrupt: false,
+        ..Pod::waiting(PodId::new("shop", name), Arc::default(), Arc::default())
     }
 }
 

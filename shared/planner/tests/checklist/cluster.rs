@@ -379,23 +379,16 @@ fn pod(snapshot: &mut Snapshot, mut words: Words<'_>, count: usize) {
     for number in 0..count {
         let own = if count == 1 { name.clone() } else { format!("{name}-{number}") };
         let node: Option<Arc<str>> = about.on.as_deref().map(Into::into);
+        let (id, labels) = (PodId::new(&about.namespace, &own), Arc::new(about.labels.clone()));
         snapshot.pods.push(Pod {
-            id: PodId::new(&about.namespace, &own),
-            uid: String::new(),
-            created_at: None,
-            labels: Arc::new(about.labels.clone()),
             owner: about.owner.clone(),
-            spec: spec.clone(),
             phase: if node.is_some() { PodPhase::Running } else { PodPhase::Pending },
             unschedulable: node.is_none(),
             ready: node.is_some(),
             node_name: node,
-            nominated_node: None,
             gated: about.held,
             deletion_at: about.ending.then_some(Timestamp(1_000_030)),
-            do_not_disrupt: false,
-            deletion_cost: 0,
-            bound_at: None,
+            ..Pod::waiting(id, labels, spec.clone())
         });
     }
 }

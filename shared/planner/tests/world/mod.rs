@@ -127,23 +127,17 @@ impl World {
     pub(crate) fn add_pod(&mut self, name: &str, node: &str, cpu: i64) {
         let requests = Resources::new().with(CPU, cpu).with(PODS, 1);
         let spec = PodSpec { requests, termination_grace_period_s: 30, ..PodSpec::default() };
+        let labels = Arc::new([("app".to_owned(), "web".to_owned())].into());
         self.snapshot.pods.push(Pod {
-            id: PodId::new("shop", name),
             uid: format!("uid-{name}"),
             created_at: Some(Timestamp(START - 1000)),
-            labels: Arc::new([("app".to_owned(), "web".to_owned())].into()),
             owner: Some(Owner { kind: "ReplicaSet".to_owned(), name: "web".to_owned() }),
-            spec: Arc::new(spec),
             node_name: Some(node.into()),
-            nominated_node: None,
             phase: PodPhase::Running,
             unschedulable: false,
-            gated: false,
-            deletion_at: None,
-            do_not_disrupt: false,
-            deletion_cost: 0,
             bound_at: Some(Timestamp(START - 1000)),
             ready: true,
+            ..Pod::waiting(PodId::new("shop", name), labels, Arc::new(spec))
         });
     }
 

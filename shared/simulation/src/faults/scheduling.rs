@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::world::{PodRecord, World};
 use crate::kube_scheduler::{Class, ClassId, NodeId, PodKey};
-use model::pod::{Owner, PodPhase};
+use model::pod::Owner;
 use model::{Pod, PodId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -80,22 +80,11 @@ impl World {
         let key = PodKey(number);
         let id = PodId { namespace: class.namespace.clone(), name: name.into() };
         let pod = Pod {
-            id: id.clone(),
             uid: format!("pod-{number}"),
             created_at: Some(self.now.timestamp()),
-            labels: class.labels.clone(),
             owner: Some(owner),
-            spec: class.spec.clone(),
-            node_name: None,
-            nominated_node: None,
-            phase: PodPhase::Pending,
             unschedulable: false,
-            gated: false,
-            deletion_at: None,
-            do_not_disrupt: false,
-            deletion_cost: 0,
-            bound_at: None,
-            ready: false,
+            ..Pod::waiting(id.clone(), class.labels.clone(), class.spec.clone())
         };
         let record = PodRecord {
             id: id.clone(),

@@ -5,7 +5,7 @@ use super::{PodRecord, World};
 use crate::kube_scheduler::{Class, PodKey};
 use crate::workload::{Change, Request};
 use crate::{Random, SimTime};
-use model::pod::{Owner, PodPhase};
+use model::pod::Owner;
 use model::{Pod, PodId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -229,23 +229,13 @@ impl World<'_> {
         owner: Owner,
     ) -> PodKey {
         let key = PodKey(self.pods.len());
+        let id = PodId { namespace: class.namespace.clone(), name: Arc::from(name) };
         let pod = Pod {
-            id: PodId { namespace: class.namespace.clone(), name: Arc::from(name) },
             uid: uid(key),
             created_at: Some(self.now.timestamp()),
-            labels: class.labels.clone(),
             owner: Some(owner),
-            spec: class.spec.clone(),
-            node_name: None,
-            nominated_node: None,
-            phase: PodPhase::Pending,
             unschedulable: false,
-            gated: false,
-            deletion_at: None,
-            do_not_disrupt: false,
-            deletion_cost: 0,
-            bound_at: None,
-            ready: false,
+            ..Pod::waiting(id, class.labels.clone(), class.spec.clone())
         };
         self.names.pods.insert(pod.id.clone(), key);
         self.api.create_pod(key, pod);
