@@ -12,6 +12,7 @@ use futures::{FutureExt, Stream, StreamExt, pin_mut};
 use kube::core::{ApiResource, DynamicObject, PartialObjectMeta, Status};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
+use model::account::redacted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -253,7 +254,7 @@ fn status(error: &watcher::Error) -> Option<&Status> {
 
 /// The error in short, with the permission that is missing if one is.
 fn cause(error: &watcher::Error) -> String {
-    match status(error) {
+    redacted(&match status(error) {
         Some(status) if status.code == 403 => {
             format!(
                 "{}; grant it in the ClusterRole joiner-webhook (verbs list and watch)",
@@ -262,7 +263,7 @@ fn cause(error: &watcher::Error) -> String {
         }
         Some(status) => format!("{} ({})", status.message, status.code),
         None => error.to_string(),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::ports::{Cluster, ClusterError, ObjectRef};
 use kube::Client;
+use model::account::redacted;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,9 +66,9 @@ fn path(of: &ObjectRef, name: Option<&str>, subresource: Option<&str>) -> String
 fn classified(of: &ObjectRef, error: &kube::Error) -> ClusterError {
     let object = of.to_string();
     let kube::Error::Api(status) = error else {
-        return ClusterError::Unknown { object, message: error.to_string() };
+        return ClusterError::Unknown { object, message: redacted(&error.to_string()) };
     };
-    let message = status.message.clone();
+    let message = redacted(&status.message);
     match status.code {
         401 | 403 => ClusterError::Denied { object, message },
         404 => ClusterError::NotFound { object },
@@ -146,5 +147,14 @@ mod tests {
             path(&claim, Some("a"), Some("status")),
             "/apis/karpenter.sh/v1/nodeclaims/a/status"
         );
+    }
+
+    #[test]
+    fn the_account_of_whoever_may_not_is_covered() {
+        let text = r#"User "arn:aws:sts::123456789012:assumed-role/x" cannot get nodes"#;
+        let status = kube::core::Status::failure(text, "Forbidden").with_code(403);
+        let error = classified(&objects::claim("a"), &kube::Error::Api(Box::new(status)));
+        let told = error.to_string();
+        assert!(told.contains("arn:aws:sts::<account>:assumed-role/x"), "{told}");
     }
 }

@@ -4,6 +4,7 @@
 //! resources, the snapshot that is read and the plan that is made), and every label and tag name, once.
 //! May import: serde and thiserror. Does not know: files, AWS, Kubernetes clients, the clock, or how anything is decided.
 
+pub mod account;
 pub mod claim;
 pub mod disruption;
 pub mod ineligible;

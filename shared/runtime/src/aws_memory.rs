@@ -2,6 +2,7 @@
 
 use crate::configuration::{Configuration, NAMESPACE};
 use crate::memory::{ForgetError, KeptTurn, Memory};
+use model::account::redacted;
 use model::{Timestamp, UnavailableOffering};
 use observe::cloud::UnavailableOfferings;
 use serde_json::{Value, json};
@@ -168,10 +169,10 @@ pub async fn read_turn(
 }
 
 fn forget(what: &'static str, problem: impl std::fmt::Display) -> ForgetError {
-    ForgetError { what, problem: problem.to_string() }
+    ForgetError { what, problem: redacted(&problem.to_string()) }
 }
 
-/// In the API server's own words, which name whoever may not.
+/// In the API server's own words, which name whoever may not, but for the account.
 fn of_config_map(name: &str, error: kube::Error) -> ForgetError {
     let problem = if let kube::Error::Api(status) = &error {
         format!("{} (HTTP {})", status.message, status.code)
@@ -224,5 +225,20 @@ impl Memory for AwsMemory {
         let sent = send.message_body(r#"{"joiner":"follow-up"}"#).send().await;
         sent.map(drop)
             .map_err(|error| forget("follow-up", aws_sdk_sqs::error::DisplayErrorContext(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_account_is_told_with_what_cannot_be_remembered() {
+        let text = r#"User "arn:aws:sts::123456789012:assumed-role/x" cannot patch configmaps"#;
+        let status = kube::core::Status::failure(text, "Forbidden").with_code(403);
+        let told = of_config_map("a", kube::Error::Api(Box::new(status))).to_string();
+        assert!(told.contains("sts::<account>:assumed-role/x") && told.contains("403"), "{told}");
+        let told = forget("turn", "arn:aws:sts::123456789012:x may not s3:PutObject").to_string();
+        assert!(!told.contains("123456789012"), "{told}");
     }
 }

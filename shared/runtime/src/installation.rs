@@ -12,6 +12,7 @@ use crate::{Report, Trigger, heed, telemetry};
 use aws_config::{BehaviorVersion, SdkConfig};
 use execute::ec2::Ec2Cloud;
 use execute::{Cloud, Kubernetes};
+use model::account::redacted;
 use model::mode::MODE_SINCE;
 use model::{ClusterFacts, Timestamp};
 use observe::cloud::CloudReader;
@@ -184,7 +185,8 @@ impl Installation {
             return Ok(triggers);
         }
         let instances = heed::instances(&self.kube).await;
-        let instances = instances.map_err(|error| TurnError::Claims(error.to_string()))?;
+        let instances =
+            instances.map_err(|error| TurnError::Claims(redacted(&error.to_string())))?;
         let now = Timestamp(jiff::Timestamp::now().as_second());
         let heeded = heed::heeded(triggers, &instances, now);
         if self.settings.mode == Mode::Observe {

@@ -6,6 +6,7 @@
 use aws_lambda_events::sqs::SqsMessage;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
+use model::account::redacted;
 
 /// After the first failure a message comes again in so many seconds, after each later one in twice as many.
 const FIRST_S: i32 = 2;
@@ -48,7 +49,7 @@ pub async fn come_again(
                 tracing::warn!(refused, "messages come again only when the queue gives them back");
             }
             Err(error) => {
-                let error = DisplayErrorContext(error).to_string();
+                let error = redacted(&DisplayErrorContext(error).to_string());
                 tracing::warn!(error, "messages come again only when the queue gives them back");
             }
         }

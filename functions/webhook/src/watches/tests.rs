@@ -112,9 +112,10 @@ fn a_list_is_one_change_and_an_event_is_one() {
 
 #[test]
 fn a_missing_permission_is_named() {
-    let status =
-        kube::core::Status { code: 403, message: "pods is forbidden".into(), ..Default::default() };
+    let message = "pods is forbidden to arn:aws:sts::123456789012:assumed-role/x".into();
+    let status = kube::core::Status { code: 403, message, ..Default::default() };
     let error = watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
     assert!(cause(&error).contains("ClusterRole joiner-webhook"), "{}", cause(&error));
+    assert!(!cause(&error).contains("123456789012"), "{}", cause(&error));
     assert!(!is_missing(&error));
 }

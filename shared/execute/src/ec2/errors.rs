@@ -3,6 +3,7 @@
 use crate::ports::CloudError;
 use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use model::account::redacted;
 use model::labels;
 use serde_json::{Value, json};
 
@@ -163,25 +164,6 @@ fn denied_action(call: &str, message: &str) -> String {
         let service = if call.contains("InstanceProfile") { "iam" } else { "ec2" };
         format!("{service}:{call}")
     })
-}
-
-/// A message without account ids and without the encoded part that only the account's owner can read.
-pub(super) fn redacted(message: &str) -> String {
-    let readable =
-        message.split("Encoded authorization failure message").next().unwrap_or_default();
-    let mut text = String::new();
-    let mut word = String::new();
-    for c in readable.chars().chain(std::iter::once(' ')) {
-        if c.is_ascii_alphanumeric() {
-            word.push(c);
-            continue;
-        }
-        let is_account = word.len() == 12 && word.chars().all(|c| c.is_ascii_digit());
-        text.push_str(if is_account { "<account>" } else { &word });
-        word.clear();
-        text.push(c);
-    }
-    text.trim().to_owned()
 }
 
 /// The statement of a policy that grants an action (`ec2:CreateFleet`) and no more than Joiner needs of it, as JSON.

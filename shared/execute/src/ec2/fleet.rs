@@ -8,6 +8,7 @@ use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
 use aws_sdk_ec2::operation::create_fleet::builders::CreateFleetFluentBuilder;
 use aws_sdk_ec2::types as ec2;
 use model::CapacityType;
+use model::account::redacted;
 use model::node_class::{ClusterFacts, ResolvedNodeClass};
 use std::collections::BTreeMap;
 
@@ -278,7 +279,7 @@ impl Asked<'_> {
             instance_type,
             zone,
             code: code.to_owned(),
-            message: errors::redacted(error.error_message().unwrap_or_default()),
+            message: redacted(error.error_message().unwrap_or_default()),
             no_capacity: errors::is_no_capacity(code),
         }
     }

@@ -12,11 +12,12 @@ use crate::calls::{
 use crate::emptying;
 use crate::names::hex;
 use crate::problem::Problem;
-use crate::problem_of::{code, of_aws, redacted};
+use crate::problem_of::{code, of_aws};
 use crate::site::Site;
 use crate::steps::Progress;
 use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, Stack};
 use aws_sdk_s3::presigning::PresigningConfig;
+use model::account::redacted;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 

@@ -3,10 +3,11 @@
 use super::state::{self, State};
 use crate::calls::CLOUDFORMATION_DESCRIBE_STACK_EVENTS;
 use crate::problem::Problem;
-use crate::problem_of::{code, message, of_aws, redacted};
+use crate::problem_of::{code, message, of_aws};
 use crate::site::Site;
 use crate::steps::Progress;
 use aws_sdk_cloudformation::types::{Stack, StackEvent};
+use model::account::redacted;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

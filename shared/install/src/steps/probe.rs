@@ -4,10 +4,11 @@ use super::{Changes, Done, Progress, Work};
 use crate::calls::LAMBDA_INVOKE_FUNCTION;
 use crate::change::Change;
 use crate::problem::Problem;
-use crate::problem_of::{of_aws, redacted};
+use crate::problem_of::of_aws;
 use crate::release::FUNCTIONS;
 use crate::site::Site;
 use aws_sdk_lambda::primitives::Blob;
+use model::account::redacted;
 use std::time::Duration;
 
 /// What a function answers without deciding anything (runtime's doors).

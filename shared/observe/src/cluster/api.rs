@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use model::Timestamp;
+use model::account::redacted;
 use std::io::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -91,7 +92,7 @@ fn message(body: &[u8]) -> String {
     let told = serde_json::from_slice::<serde_json::Value>(body).ok();
     let told = told.and_then(|status| status.get("message")?.as_str().map(str::to_owned));
     let text = told.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
-    text.chars().take(300).collect()
+    redacted(&text).chars().take(300).collect()
 }
 
 impl Api {

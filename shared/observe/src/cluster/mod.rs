@@ -31,5 +31,5 @@ fn causes(error: &dyn std::error::Error) -> String {
         }
         next = cause.source();
     }
-    text
+    model::account::redacted(&text)
 }
