@@ -85,6 +85,42 @@ fn nothing_is_moved_for_pennies() {
     assert_eq!(begun(&world.plan()).len(), 1);
 }
 
+/// The first node's pods fill the room on the others to the last, if just the largest goes to the fuller one.
+#[test]
+fn what_the_kube_scheduler_would_misplace_waits_until_the_cluster_has_settled() {
+    let check = |change: &dyn Fn(&mut World), expected: usize| {
+        let mut world = cluster(&[("t2", &[800, 450, 450]), ("t2", &[1200]), ("t2", &[1100])]);
+        world.pool().disruption.saving_per_move = Some(MicroUsdPerHour(25_000));
+        change(&mut world);
+        assert_eq!(begun(&world.plan()).len(), expected);
+    };
+    let lately = |world: &mut World| {
+        let now = world.snapshot.now;
+        world.pod("p1-0").bound_at = Some(now);
+    };
+    let in_zone = |world: &mut World, pod: &str, zone: &str| {
+        let spec = Arc::make_mut(&mut world.pod(pod).spec);
+        spec.node_selector.insert(labels::ZONE.to_owned(), zone.to_owned());
+    };
+    let zone_of = |world: &mut World, node: &str, zone: &str| {
+        world.node(node).labels.insert(labels::ZONE.to_owned(), zone.to_owned());
+    };
+    check(&|_| {}, 1);
+    check(&lately, 0);
+    let selective = |world: &mut World| {
+        lately(world);
+        zone_of(world, "n2", "z-b");
+        in_zone(world, "p0-0", "z-a");
+    };
+    check(&selective, 1);
+    // Labels alone leave both nodes to the largest pod, and it is taken to go to the emptier one.
+    let free = |world: &mut World| {
+        lately(world);
+        zone_of(world, "n2", "z-b");
+    };
+    check(&free, 0);
+}
+
 #[test]
 fn a_proposal_that_is_not_right_any_more_is_withdrawn() {
     let mut world = cluster(&[("t2", &[900]), ("t2", &[900])]);

@@ -24,6 +24,7 @@ use super::budgets::Allowance;
 use super::eligibility::{Candidate, Eligibility};
 use super::{Expected, Intention, Proposal, Turn};
 use crate::view::View;
+use binding::{Binding, is_settled};
 use model::{DisruptionReason, MicroUsdPerHour, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +42,40 @@ pub(crate) fn consolidation<'a>(
     allowance: &mut Allowance<'a>,
     (proposals, refused): (&[Proposal<'a>], &BTreeSet<&str>),
 ) -> Vec<Intention<'a>> {
+    let (candidates, allowed) = candidates(turn, eligibility, allowance, refused);
+    let known = candidates.iter().map(|(name, candidate)| (*name, terms(turn.view, candidate)));
+    let proposed = proposals.iter().map(|own| own.nodes.iter().map(|node| &*node.name).collect());
+    let mut question = Question {
+        view: turn.view,
+        leaving: turn.leaving,
+        base: turn.base,
+        candidates: known.collect(),
+        targets: targets(turn, eligibility),
+        allowed,
+        proposed: proposed.collect(),
+        largest: LARGEST,
+        steps: turn.options.steps,
+    };
+    // Where what saves most does not hold, something smaller may; while pods come and go that can wait.
+    let settled = is_settled(turn.view);
+    loop {
+        let groups = question.clone().answer();
+        let found = groups.iter().map(|group| group.nodes.len()).max().unwrap_or_default();
+        let intentions = intentions(turn, groups, (&candidates, &question.candidates), allowance);
+        question.largest = question.largest.min(found) / 2;
+        if !intentions.is_empty() || question.largest == 0 || !settled {
+            return intentions;
+        }
+    }
+}
+
+/// The nodes that may go, by name, and how many of each pool.
+fn candidates<'a>(
+    turn: &Turn<'_, 'a>,
+    eligibility: &mut Eligibility<'_, 'a>,
+    allowance: &mut Allowance<'a>,
+    refused: &BTreeSet<&str>,
+) -> (BTreeMap<&'a str, Candidate<'a>>, BTreeMap<&'a str, usize>) {
     let mut candidates: BTreeMap<&str, Candidate<'a>> = BTreeMap::new();
     let mut nodes = turn.view.snapshot.nodes.iter().collect::<Vec<_>>();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -59,37 +94,32 @@ pub(crate) fn consolidation<'a>(
         allowed.entry(pool.name.as_str()).or_insert_with(left);
     }
     candidates.retain(|_, candidate| allowed.get(candidate.pool.name.as_str()) != Some(&0));
-    let known = candidates.iter().map(|(name, candidate)| (*name, terms(turn.view, candidate)));
-    let known = known.collect::<BTreeMap<_, _>>();
+    (candidates, allowed)
+}
+
+/// The groups that the cluster will bear, as intentions.
+fn intentions<'a>(
+    turn: &Turn<'_, 'a>,
+    groups: Vec<Group>,
+    (candidates, known): (&BTreeMap<&str, Candidate<'a>>, &BTreeMap<&'a str, Terms>),
+    allowance: &mut Allowance<'a>,
+) -> Vec<Intention<'a>> {
     let resting = |group: &Group| {
         group.nodes.iter().any(|name| known.get(&**name).is_some_and(|own| !own.replaceable))
     };
-    let proposed = proposals.iter().map(|own| own.nodes.iter().map(|node| &*node.name).collect());
-    let question = Question {
-        view: turn.view,
-        leaving: turn.leaving,
-        base: turn.base,
-        candidates: known.clone(),
-        targets: targets(turn, eligibility),
-        allowed,
-        proposed: proposed.collect(),
-        largest: LARGEST,
-        steps: turn.options.steps,
-    };
-    let groups = question.answer();
-    let mut intentions = Vec::new();
-    let mut binding = binding::Binding::new(turn);
+    let mut binding = Binding::new(turn);
     let right = |group: &Group| {
         let allowed = group.launches.is_empty() || !resting(group);
         allowed && balanced(turn.view, group) && binding.holds(group)
     };
+    let mut intentions = Vec::new();
     for group in groups.into_iter().filter(right) {
         let nodes = group.nodes.iter().filter_map(|name| candidates.get(&**name).copied());
-        let mut found = intention(group.clone(), nodes.collect(), allowance);
+        let (nodes, rests) = (nodes.collect(), resting(&group));
+        let mut own = intention(group, nodes, allowance);
         // A node that rests may be emptied, but nothing may be bought for its pods in the end either.
-        let own = found.iter_mut().filter(|_| resting(&group));
-        own.for_each(|own| own.ceiling = Some(MicroUsdPerHour::ZERO));
-        intentions.extend(found);
+        own.iter_mut().filter(|_| rests).for_each(|own| own.ceiling = Some(MicroUsdPerHour::ZERO));
+        intentions.extend(own);
     }
     intentions
 }

@@ -24,6 +24,7 @@ pub(crate) struct Terms {
 }
 
 /// What is asked.
+#[derive(Clone)]
 pub(crate) struct Question<'v, 'a> {
     pub(crate) view: &'v View<'a>,
     /// What is on its way out already.
