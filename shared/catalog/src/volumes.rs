@@ -25,10 +25,11 @@ fn monthly(device: &BlockDevice) -> i64 {
     let iops = device.iops.unwrap_or(0).max(0);
     let (of_size, of_speed) = match device.volume_type.as_deref().unwrap_or(DEFAULT_TYPE) {
         "gp3" => {
-            let faster = (device.throughput.unwrap_or(0) - GP3_THROUGHPUT).max(0);
-            (80_000, 5_000 * (iops - GP3_IOPS).max(0) + 40_000 * faster)
+            let faster = device.throughput.unwrap_or(0).saturating_sub(GP3_THROUGHPUT).max(0);
+            let more = (iops - GP3_IOPS).max(0);
+            (80_000, more.saturating_mul(5_000).saturating_add(faster.saturating_mul(40_000)))
         }
-        "io1" => (125_000, 65_000 * iops),
+        "io1" => (125_000, iops.saturating_mul(65_000)),
         "io2" => (125_000, io2(iops)),
         "st1" => (45_000, 0),
         "sc1" => (15_000, 0),
@@ -40,9 +41,9 @@ fn monthly(device: &BlockDevice) -> i64 {
 }
 
 fn io2(iops: i64) -> i64 {
-    let (mut from, mut sum) = (0, 0);
+    let (mut from, mut sum) = (0, 0_i64);
     for (to, price) in IO2_TIERS {
-        sum += (iops.min(to) - from).max(0) * price;
+        sum = sum.saturating_add((iops.min(to) - from).max(0).saturating_mul(price));
         from = to;
     }
     sum
@@ -51,6 +52,24 @@ fn io2(iops: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_number_is_too_large_for_a_price() {
+        for kind in ["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"] {
+            let most = Some(i64::MAX);
+            let volume_type = Some(kind.to_owned());
+            let device = BlockDevice {
+                volume_type,
+                size_gib: most,
+                iops: most,
+                throughput: most,
+                ..Default::default()
+            };
+            let dearest = i64::MAX / HOURS_OF_MONTH;
+            let price = volumes_price(&[device.clone(), device]);
+            assert_eq!(price.0, dearest.unsigned_abs(), "{kind}");
+        }
+    }
 
     #[test]
     fn volumes_cost_what_their_size_and_speed_cost() {
