@@ -63,11 +63,7 @@ fn reserved(name: &str, request: &Request<'_>) -> impl Iterator<Item = Offering>
             price: MicroUsdPerHour::ZERO,
             estimated: false,
             available: available > 0,
-            reservation: Some(Reservation {
-                id: own.id.clone(),
-                block: own.kind == "capacity-block",
-                available,
-            }),
+            reservation: Some(Reservation { id: own.id.clone(), block: own.is_block(), available }),
             parts: PriceParts::default(),
         })
     };

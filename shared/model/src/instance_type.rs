@@ -1,6 +1,6 @@
 //! EC2 instance types and where they can be had at what price.
 
-use crate::{Labels, MicroUsdPerHour, Resources};
+use crate::{Labels, MicroUsdPerHour, Resources, labels};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -54,7 +54,7 @@ pub struct Reservation {
 impl Reservation {
     /// The value of the label `karpenter.k8s.aws/capacity-reservation-type`.
     pub fn kind(&self) -> &'static str {
-        if self.block { "capacity-block" } else { "default" }
+        if self.block { labels::CAPACITY_BLOCK } else { "default" }
     }
 }
 
@@ -106,6 +106,20 @@ pub struct Offering {
     /// What of the price is not the instance's own.
     #[serde(default, skip_serializing_if = "PriceParts::is_none")]
     pub parts: PriceParts,
+}
+
+impl Offering {
+    /// The value of a node's label that follows from where and how it is bought, by the label's name of today.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        match key {
+            labels::ZONE => Some(&self.zone),
+            labels::ZONE_ID => Some(&*self.zone_id).filter(|id| !id.is_empty()),
+            labels::CAPACITY_TYPE => Some(self.capacity_type.as_str()),
+            labels::RESERVATION_ID => self.reservation.as_ref().map(|own| &*own.id),
+            labels::RESERVATION_TYPE => self.reservation.as_ref().map(Reservation::kind),
+            _ => None,
+        }
+    }
 }
 
 /// An instance type as one node class makes nodes of it: allocatable depends on the image family and the kubelet's settings.

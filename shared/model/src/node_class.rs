@@ -266,6 +266,13 @@ pub struct CapacityReservation {
     pub ends_at: Option<crate::Timestamp>,
 }
 
+impl CapacityReservation {
+    /// Whether it is for a block of time, bought ahead.
+    pub fn is_block(&self) -> bool {
+        self.kind == crate::labels::CAPACITY_BLOCK
+    }
+}
+
 /// A class with all that was found for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedNodeClass {

@@ -20,6 +20,16 @@ pub enum ApiVersion {
     BuiltIn,
 }
 
+impl ApiVersion {
+    /// The label by which nodes tell their pool.
+    pub fn pool_label(self) -> &'static str {
+        match self {
+            Self::Legacy => crate::labels::PROVISIONER_NAME,
+            Self::V1Beta1 | Self::V1 | Self::BuiltIn => crate::labels::NODE_POOL,
+        }
+    }
+}
+
 /// When nodes of a pool may be removed or replaced to save money.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -162,6 +172,11 @@ pub struct NodePool {
 }
 
 impl NodePool {
+    /// The pool's name, if that is the label by which its nodes tell it.
+    pub fn name_under(&self, label: &str) -> Option<&str> {
+        (label == self.api_version.pool_label()).then_some(&*self.name)
+    }
+
     /// A pool that requires nothing, limits nothing and never takes nodes away, of weight 0, with the types of that key.
     pub fn new(
         name: &str,

@@ -163,8 +163,7 @@ const BLOCK_RESTS_S: i64 = 40 * 60;
 fn end_blocks(snapshot: &mut Snapshot) {
     let now = snapshot.now;
     let ends = |own: &CapacityReservation| {
-        let block = own.kind == "capacity-block";
-        block && own.ends_at.is_some_and(|end| end.since(now).0 <= BLOCK_RESTS_S)
+        own.is_block() && own.ends_at.is_some_and(|end| end.since(now).0 <= BLOCK_RESTS_S)
     };
     snapshot.node_classes.iter_mut().for_each(|class| class.reservations.retain(|own| !ends(own)));
 }

@@ -5,7 +5,6 @@
 
 use crate::collection::Collection;
 use crate::finding::{DumpFinding, Place, Severity};
-use model::pool::ApiVersion;
 use model::{InstanceType, Labels, NodeOverlay, NodePool, Offering, Snapshot, labels};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -148,18 +147,11 @@ fn label<'a>(
     offering: &'a Offering,
     key: &str,
 ) -> Option<&'a str> {
-    let is_legacy = pool.api_version == ApiVersion::Legacy;
+    let of_kind = |key| of.labels.get(key).or_else(|| pool.labels.get(key)).map(String::as_str);
     match labels::normalize(key) {
         labels::INSTANCE_TYPE => Some(&of.name),
-        labels::ZONE => Some(&offering.zone),
-        labels::ZONE_ID => Some(&*offering.zone_id).filter(|id| !id.is_empty()),
-        labels::CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
         labels::REGION => Some(region),
-        labels::RESERVATION_ID => offering.reservation.as_ref().map(|own| &*own.id),
-        labels::RESERVATION_TYPE => offering.reservation.as_ref().map(|own| own.kind()),
-        labels::NODE_POOL => (!is_legacy).then_some(&*pool.name),
-        labels::PROVISIONER_NAME => is_legacy.then_some(&*pool.name),
-        key => of.labels.get(key).or_else(|| pool.labels.get(key)).map(String::as_str),
+        key => offering.label(key).or_else(|| pool.name_under(key)).or_else(|| of_kind(key)),
     }
 }
 

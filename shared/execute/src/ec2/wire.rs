@@ -3,10 +3,8 @@
 use crate::launch_template::{Interface, Reservation, TemplateData};
 use aws_sdk_ec2::types as ec2;
 use model::Labels;
+use model::labels::CAPACITY_BLOCK;
 use model::node_class::{BlockDevice, MetadataOptions};
-
-/// What EC2 calls a reservation for a block of time, bought ahead.
-const CAPACITY_BLOCK: &str = "capacity-block";
 
 pub(super) fn tags(tags: &Labels) -> Vec<ec2::Tag> {
     tags.iter().map(|(key, value)| ec2::Tag::builder().key(key).value(value).build()).collect()

@@ -6,9 +6,8 @@ use crate::cluster::objects::{Named, Objects};
 use crate::cluster::wait::{Looked, until};
 use crate::problem::Problem;
 use crate::site::Site;
-use model::labels::{HOSTNAME, NODE_POOL, PROVISIONER_NAME};
+use model::labels::HOSTNAME;
 use model::mode::{MODE, Mode, NAMESPACE};
-use model::pool::ApiVersion;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,14 +30,6 @@ fn pod() -> Named {
     Named::new("v1", "Pod", Some(NAMESPACE), NAME)
 }
 
-/// The label by which nodes tell their pool.
-fn pool_label(version: ApiVersion) -> &'static str {
-    match version {
-        ApiVersion::Legacy => PROVISIONER_NAME,
-        ApiVersion::V1Beta1 | ApiVersion::V1 | ApiVersion::BuiltIn => NODE_POOL,
-    }
-}
-
 /// The pool that is tried, and the label of its nodes.
 async fn chosen(site: &Site, wanted: Option<&str>) -> Result<(String, &'static str), Problem> {
     let all = verify::pools(site).await?;
@@ -47,7 +38,7 @@ async fn chosen(site: &Site, wanted: Option<&str>) -> Result<(String, &'static s
         None => *serves,
     });
     match (found, wanted) {
-        (Some((name, version, _)), _) => Ok((name.clone(), pool_label(*version))),
+        (Some((name, version, _)), _) => Ok((name.clone(), version.pool_label())),
         (None, Some(wanted)) => {
             let names = all.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>().join(", ");
             Err(Problem::input(
@@ -245,6 +236,7 @@ impl Work for Canary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::labels::PROVISIONER_NAME;
 
     #[test]
     fn the_canary_is_for_a_new_node_of_its_pool_alone() {

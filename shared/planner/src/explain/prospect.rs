@@ -2,7 +2,6 @@
 
 use super::obstacle::Obstacle;
 use model::pod::NodeSelectorTerm;
-use model::pool::ApiVersion;
 use model::{
     InstanceType, NodePool, Offering, Operator, PodSpec, Requirement, Snapshot, ValueSet, labels,
     taints,
@@ -180,22 +179,16 @@ impl<'a> Prospect<'a> {
     }
 
     fn label(&self, key: &str) -> Label<'a> {
-        let (pool, offering) = (self.pool, self.offering);
-        let is_legacy = pool.api_version == ApiVersion::Legacy;
-        let own = pool.name.as_str();
-        Label::Known(match labels::normalize(key) {
-            labels::ZONE => Some(&*offering.zone),
-            labels::ZONE_ID => Some(&*offering.zone_id).filter(|id| !id.is_empty()),
-            labels::CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
-            labels::REGION => Some(&*self.snapshot.region),
-            labels::RESERVATION_ID => offering.reservation.as_ref().map(|own| &*own.id),
-            labels::RESERVATION_TYPE => offering.reservation.as_ref().map(|own| own.kind()),
-            labels::INITIALIZED | labels::REGISTERED => Some("true"),
-            labels::NODE_POOL => (!is_legacy).then_some(own),
-            labels::PROVISIONER_NAME => is_legacy.then_some(own),
-            labels::INSTANCE_TYPE => Some(&*self.instance_type.name),
-            key => return self.other_label(key),
-        })
+        let of_offering = |key| self.offering.label(key).or_else(|| self.pool.name_under(key));
+        match labels::normalize(key) {
+            labels::REGION => Label::Known(Some(&*self.snapshot.region)),
+            labels::INITIALIZED | labels::REGISTERED => Label::Known(Some("true")),
+            labels::INSTANCE_TYPE => Label::Known(Some(&*self.instance_type.name)),
+            key => match of_offering(key) {
+                Some(value) => Label::Known(Some(value)),
+                None => self.other_label(key),
+            },
+        }
     }
 
     fn other_label(&self, key: &str) -> Label<'a> {

@@ -10,7 +10,6 @@ use super::reservations::{self, Reservations};
 use super::slots::Slot;
 use crate::packing::bitset::Bitset;
 use model::pod::{HostPort, NodeSelectorTerm};
-use model::pool::ApiVersion;
 use model::{
     InstanceType, Labels, Launch, NodePool, Offering, Operator, PodSpec, Requirement, Snapshot,
     labels,
@@ -247,24 +246,13 @@ impl<'a> Candidates<'a> {
     pub(crate) fn label<'c>(&'c self, candidate: &'c Candidate<'_>, key: &str) -> Option<&'c str> {
         let pool = self.pools[candidate.pool];
         match labels::normalize(key) {
-            labels::ZONE => Some(&candidate.offering.zone),
-            labels::ZONE_ID => {
-                Some(candidate.offering.zone_id.as_str()).filter(|id| !id.is_empty())
-            }
-            labels::CAPACITY_TYPE => Some(candidate.offering.capacity_type.as_str()),
             labels::REGION => Some(self.region),
-            labels::RESERVATION_ID => candidate.reservation(),
-            labels::RESERVATION_TYPE => {
-                candidate.offering.reservation.as_ref().map(|own| own.kind())
-            }
             labels::INITIALIZED | labels::REGISTERED => Some("true"),
-            labels::NODE_POOL => {
-                (pool.api_version != ApiVersion::Legacy).then_some(pool.name.as_str())
-            }
-            labels::PROVISIONER_NAME => {
-                (pool.api_version == ApiVersion::Legacy).then_some(pool.name.as_str())
-            }
-            key => custom_label(pool, candidate, key),
+            key => candidate
+                .offering
+                .label(key)
+                .or_else(|| pool.name_under(key))
+                .or_else(|| custom_label(pool, candidate, key)),
         }
     }
 

@@ -243,7 +243,7 @@ impl<'a> Turn<'a, '_> {
         unschedulable.extend(refused);
         unschedulable.sort_by(|a, b| a.pod.cmp(&b.pod));
         settle::settle(&market, &mut purchase.nodes);
-        hold(&market, self.shares.clone(), &mut purchase.nodes, &limits);
+        hold(&market, &mut self.shares.clone(), &mut purchase.nodes, &limits);
         let placement = |(_, slot, pod): (usize, usize, &model::Pod)| Placement {
             pod: pod.id.clone(),
             node: placer.slots[slot].name.clone(),

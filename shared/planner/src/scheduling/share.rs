@@ -68,16 +68,14 @@ struct Change {
     cpu: i64,
 }
 
-/// Turns as many spot nodes of each pool into others as its share asks for, the cheapest for their CPU first. Pods that ask for spot keep it.
+/// Turns as many spot nodes of each pool into others as its share asks for, the cheapest for their CPU first, and counts all of them. Pods
+/// that ask for spot keep it.
 pub(crate) fn hold(
     market: &Market<'_, '_>,
-    mut shares: Vec<Share>,
+    shares: &mut [Share],
     nodes: &mut [Bought<'_>],
     limits: &Limits,
 ) {
-    if shares.is_empty() {
-        return;
-    }
     let list = &market.candidates.list;
     let cpu = |at: usize| list[at].instance_type.capacity.get(CPU);
     for (at, share) in shares.iter_mut().enumerate() {

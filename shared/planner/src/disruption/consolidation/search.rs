@@ -311,8 +311,7 @@ impl<'a> Search<'a, '_> {
         }
         let market = self.market.open(&self.fleet, steps);
         let mut shares = self.shares_without(hosts);
-        hold(&market, shares.clone(), &mut purchase.nodes, &limits);
-        count(&mut shares, &market, &purchase.nodes);
+        hold(&market, &mut shares, &mut purchase.nodes, &limits);
         let price =
             |node: &Bought<'_>| market.candidates.list[node.candidate].offering.price.0 as i64;
         let bought = purchase.nodes.iter().map(price).sum::<i64>();
@@ -348,16 +347,6 @@ impl<'a> Search<'a, '_> {
     fn is_fair(&self, then: &[Share]) -> bool {
         let each = self.market.candidates.pools.iter().zip(&self.shares).zip(then);
         each.into_iter().all(|((pool, now), then)| then.holds(pool) || !then.is_below(now))
-    }
-}
-
-/// Counts nodes that are bought.
-fn count(shares: &mut [Share], market: &Market<'_, '_>, nodes: &[Bought<'_>]) {
-    for node in nodes {
-        let candidate = &market.candidates.list[node.candidate];
-        let cpu = candidate.instance_type.capacity.get(CPU);
-        let share = shares.get_mut(candidate.pool).into_iter();
-        share.for_each(|own| own.add(cpu, candidate.offering.capacity_type));
     }
 }
 
