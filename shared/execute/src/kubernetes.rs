@@ -89,6 +89,13 @@ impl Cluster for Kubernetes {
         self.call(of, "GET", (path, "application/json"), &Value::Null).await
     }
 
+    async fn pods_on(&self, node: &str) -> Result<Vec<Value>, ClusterError> {
+        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}");
+        let of = crate::objects::node(node);
+        let mut list = self.call(&of, "GET", (path, "application/json"), &Value::Null).await?;
+        Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+
     async fn patch(
         &self,
         of: &ObjectRef,

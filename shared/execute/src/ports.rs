@@ -252,6 +252,9 @@ pub trait Cluster: Send + Sync {
     /// Reads one object.
     fn get(&self, of: &ObjectRef) -> impl Future<Output = Result<Value, ClusterError>> + Send;
 
+    /// The pods that are bound to the node, as the API server's store has them at this moment.
+    fn pods_on(&self, node: &str) -> impl Future<Output = Result<Vec<Value>, ClusterError>> + Send;
+
     /// Merge-patches an object or its `status`, and returns it as stored. A `metadata.resourceVersion` in the patch makes it conditional.
     fn patch(
         &self,

@@ -8,8 +8,8 @@ use crate::outcome::Outcome;
 use crate::ports::{Bought, Cloud, Cluster, ClusterError};
 use crate::{events, launches, objects};
 use futures::StreamExt;
-use model::step::TerminateReason;
-use model::{Instance, Plan, Step};
+use model::step::{DeleteReason, TerminateReason};
+use model::{DisruptionReason, Instance, Plan, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -135,6 +135,12 @@ async fn take_one<C: Cloud, K: Cluster>(
             nodes::register(claim, node, orders, cloud, cluster, outcome).await
         }
         Step::Initialize { claim, node } => nodes::initialize(claim, node, orders, cluster).await,
+        Step::Delete { claim, reason: DeleteReason::Disrupted(DisruptionReason::Empty) } => {
+            match nodes::still_empty(claim, orders, cluster).await {
+                Ok(()) => delete(claim, &detail, orders, cluster).await,
+                Err(error) => Err(error),
+            }
+        }
         Step::Delete { claim, .. } => delete(claim, &detail, orders, cluster).await,
         Step::Cordon { node } => cordon(node, orders, cluster).await,
         Step::Uncordon { node } => nodes::uncordon(node, orders, cluster).await,

@@ -95,6 +95,12 @@ impl Cluster for Memory {
         self.objects.lock().unwrap().get(of).cloned().ok_or_else(|| Self::missing(of))
     }
 
+    async fn pods_on(&self, node: &str) -> Result<Vec<Value>, ClusterError> {
+        let objects = self.objects.lock().unwrap();
+        let pods = objects.iter().filter(|(of, _)| of.resource == "pods").map(|(_, pod)| pod);
+        Ok(pods.filter(|pod| pod["spec"]["nodeName"] == node).cloned().collect())
+    }
+
     async fn patch(
         &self,
         of: &ObjectRef,

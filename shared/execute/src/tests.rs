@@ -392,6 +392,39 @@ async fn a_claim_with_a_grace_period_says_when_its_pods_must_be_gone() {
 }
 
 #[tokio::test]
+async fn an_empty_node_to_which_a_pod_has_come_stays() {
+    let mut snapshot = snapshot();
+    snapshot.node_claims[0].node_name = Some("n1".into());
+    let reason = DeleteReason::Disrupted(DisruptionReason::Empty);
+    let plan = Plan { steps: vec![Step::Delete { claim: "c1".into(), reason }], ..Plan::default() };
+    let check = async |change: &dyn Fn(&mut Value), expected: &[&str]| {
+        let (of, mut pod) = pod();
+        pod["metadata"]["namespace"] = json!("shop");
+        pod["spec"]["nodeName"] = json!("n1");
+        change(&mut pod);
+        let cluster = Memory::with([node(), claim(), (of, pod)]);
+        let outcome = carry_out(&plan, &snapshot, &cluster).await;
+        assert_eq!(cluster.calls(), expected);
+        let told = "nodes/n1: pod shop/web came to the empty node meanwhile, so the node stays";
+        let errors = outcome.failures().filter_map(|action| action.error.clone());
+        let refused = if expected.len() == 1 { vec![told.to_owned()] } else { Vec::new() };
+        assert_eq!(errors.collect::<Vec<_>>(), refused);
+    };
+    let (stays, goes) = (["patch nodes/n1"], ["patch nodes/n1", "delete nodeclaims/c1"]);
+    check(&|_| {}, &stays).await;
+    check(&|pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"), &stays)
+        .await;
+    check(&|pod| pod["spec"]["nodeName"] = json!("n2"), &goes).await;
+    check(&|pod| pod["status"]["phase"] = json!("Succeeded"), &goes).await;
+    let owned = |pod: &mut Value, kind: &str| {
+        pod["metadata"]["ownerReferences"] = json!([{ "kind": kind }]);
+    };
+    check(&|pod| owned(pod, "DaemonSet"), &goes).await;
+    check(&|pod| owned(pod, "Node"), &goes).await;
+    check(&|pod| owned(pod, "ReplicaSet"), &stays).await;
+}
+
+#[tokio::test]
 async fn what_keeps_a_node_is_told_once() {
     let cluster = Memory::with([node(), claim()]);
     let kept = model::Kept {

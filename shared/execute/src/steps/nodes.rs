@@ -116,6 +116,38 @@ pub(super) async fn initialize<K: Cluster>(
     update(cluster, &objects::claim(claim), Some("status"), &["status"], change).await.map(drop)
 }
 
+/// Keeps new pods off a node that was empty when the turn began, and makes sure that none has come since: it would be evicted for nothing.
+/// If one has, the next turn finds the node in use, and lets it take pods again.
+pub(super) async fn still_empty<K: Cluster>(
+    claim: &str,
+    orders: &Orders<'_>,
+    cluster: &K,
+) -> Result<(), ClusterError> {
+    let known = orders.claim(claim).and_then(|claim| claim.node_name.as_deref());
+    let Some(node) = known else { return Ok(()) };
+    match cordon(node, cluster).await {
+        Err(ClusterError::NotFound { .. }) => return Ok(()),
+        cordoned => cordoned?,
+    }
+    let pods = cluster.pods_on(node).await?;
+    let Some(pod) = pods.iter().find(|pod| needs_its_node(pod)) else { return Ok(()) };
+    let name = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
+    let message = format!(
+        "pod {}/{} came to the empty node meanwhile, so the node stays",
+        name("namespace"),
+        name("name")
+    );
+    Err(ClusterError::Conflict { object: objects::node(node).to_string(), message })
+}
+
+/// Whether the pod runs or ends on its node, and would not be there without it.
+fn needs_its_node(pod: &Value) -> bool {
+    let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let owners = pod["metadata"]["ownerReferences"].as_array();
+    let of_node = |owner: &Value| matches!(owner["kind"].as_str(), Some("DaemonSet" | "Node"));
+    !ended && !owners.is_some_and(|owners| owners.iter().any(of_node))
+}
+
 /// Keeps new pods and load balancers away.
 pub(crate) async fn cordon<K: Cluster>(node: &str, cluster: &K) -> Result<(), ClusterError> {
     let change = |object: &mut Value| {
