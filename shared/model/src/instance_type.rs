@@ -40,6 +40,9 @@ impl fmt::Display for CapacityType {
     }
 }
 
+/// The type of a reservation for a block of time, bought ahead, as EC2 and the label have it.
+pub const CAPACITY_BLOCK: &str = "capacity-block";
+
 /// The capacity reservation that an offering is bought from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reservation {
@@ -54,7 +57,7 @@ pub struct Reservation {
 impl Reservation {
     /// The value of the label `karpenter.k8s.aws/capacity-reservation-type`.
     pub fn kind(&self) -> &'static str {
-        if self.block { labels::CAPACITY_BLOCK } else { "default" }
+        if self.block { CAPACITY_BLOCK } else { "default" }
     }
 }
 

@@ -122,8 +122,6 @@ pub const INSTANCE_LABEL_PREFIX: &str = "karpenter.k8s.aws/";
 pub const RESERVATION_ID: &str = "karpenter.k8s.aws/capacity-reservation-id";
 /// `default` or `capacity-block`.
 pub const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
-/// The type of a reservation for a block of time, bought ahead, as EC2 and the label have it.
-pub const CAPACITY_BLOCK: &str = "capacity-block";
 
 /// The generation of the instance type: `7` of m7i.
 pub const INSTANCE_GENERATION: &str = "karpenter.k8s.aws/instance-generation";

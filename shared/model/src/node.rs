@@ -65,7 +65,7 @@ impl Node {
         let told = keys.iter().find_map(|key| self.label(key));
         match told.map(|value| value.to_ascii_lowercase().replace('_', "-")).as_deref() {
             Some("spot") => CapacityType::Spot,
-            Some("reserved" | labels::CAPACITY_BLOCK) => CapacityType::Reserved,
+            Some("reserved" | crate::instance_type::CAPACITY_BLOCK) => CapacityType::Reserved,
             _ => CapacityType::OnDemand,
         }
     }

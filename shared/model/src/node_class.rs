@@ -269,7 +269,7 @@ pub struct CapacityReservation {
 impl CapacityReservation {
     /// Whether it is for a block of time, bought ahead.
     pub fn is_block(&self) -> bool {
-        self.kind == crate::labels::CAPACITY_BLOCK
+        self.kind == crate::instance_type::CAPACITY_BLOCK
     }
 }
 

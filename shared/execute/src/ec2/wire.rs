@@ -3,7 +3,7 @@
 use crate::launch_template::{Interface, Reservation, TemplateData};
 use aws_sdk_ec2::types as ec2;
 use model::Labels;
-use model::labels::CAPACITY_BLOCK;
+use model::instance_type::CAPACITY_BLOCK;
 use model::node_class::{BlockDevice, MetadataOptions};
 
 pub(super) fn tags(tags: &Labels) -> Vec<ec2::Tag> {
