@@ -135,13 +135,7 @@ async fn take_one<C: Cloud, K: Cluster>(
             nodes::register(claim, node, orders, cloud, cluster, outcome).await
         }
         Step::Initialize { claim, node } => nodes::initialize(claim, node, orders, cluster).await,
-        Step::Delete { claim, reason: DeleteReason::Disrupted(DisruptionReason::Empty) } => {
-            match nodes::still_empty(claim, orders, cluster).await {
-                Ok(()) => delete(claim, &detail, orders, cluster).await,
-                Err(error) => Err(error),
-            }
-        }
-        Step::Delete { claim, .. } => delete(claim, &detail, orders, cluster).await,
+        Step::Delete { claim, reason } => delete(claim, *reason, orders, cluster).await,
         Step::Cordon { node } => cordon(node, orders, cluster).await,
         Step::Uncordon { node } => nodes::uncordon(node, orders, cluster).await,
         Step::MarkInterrupted { claim, interruption } => {
@@ -283,14 +277,17 @@ fn bought(instance: &Instance) -> Bought {
 
 async fn delete<K: Cluster>(
     claim: &str,
-    why: &str,
+    reason: DeleteReason,
     orders: &Orders<'_>,
     cluster: &K,
 ) -> Result<(), ClusterError> {
     let known = orders.claim(claim);
+    if reason == DeleteReason::Disrupted(DisruptionReason::Empty) {
+        nodes::still_empty(known, cluster).await?;
+    }
     let uid = known.map(|claim| claim.uid.as_str()).filter(|uid| !uid.is_empty());
     let about = json!({ "metadata": { "name": claim, "uid": uid } });
-    let message = format!("Disrupting NodeClaim: {why}");
+    let message = format!("Disrupting NodeClaim: {reason:?}");
     let level = events::Level::Normal;
     let event =
         events::claim_event(&about, level, "DisruptionTerminating", &message, &orders.now());

@@ -422,6 +422,8 @@ async fn an_empty_node_to_which_a_pod_has_come_stays() {
     check(&|pod| owned(pod, "DaemonSet"), &goes).await;
     check(&|pod| owned(pod, "Node"), &goes).await;
     check(&|pod| owned(pod, "ReplicaSet"), &stays).await;
+    let mirror = json!({ "kubernetes.io/config.mirror": "x" });
+    check(&|pod| pod["metadata"]["annotations"] = mirror.clone(), &goes).await;
 }
 
 #[tokio::test]

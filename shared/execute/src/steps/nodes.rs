@@ -119,12 +119,10 @@ pub(super) async fn initialize<K: Cluster>(
 /// Keeps new pods off a node that was empty when the turn began, and makes sure that none has come since: it would be evicted for nothing.
 /// If one has, the next turn finds the node in use, and lets it take pods again.
 pub(super) async fn still_empty<K: Cluster>(
-    claim: &str,
-    orders: &Orders<'_>,
+    claim: Option<&NodeClaim>,
     cluster: &K,
 ) -> Result<(), ClusterError> {
-    let known = orders.claim(claim).and_then(|claim| claim.node_name.as_deref());
-    let Some(node) = known else { return Ok(()) };
+    let Some(node) = claim.and_then(|claim| claim.node_name.as_deref()) else { return Ok(()) };
     match cordon(node, cluster).await {
         Err(ClusterError::NotFound { .. }) => return Ok(()),
         cordoned => cordoned?,
@@ -140,12 +138,13 @@ pub(super) async fn still_empty<K: Cluster>(
     Err(ClusterError::Conflict { object: objects::node(node).to_string(), message })
 }
 
-/// Whether the pod runs or ends on its node, and would not be there without it.
+/// Whether the pod runs or ends there, and is no daemon's and no mirror of a static pod.
 fn needs_its_node(pod: &Value) -> bool {
     let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let owners = pod["metadata"]["ownerReferences"].as_array();
+    let mut owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let of_node = |owner: &Value| matches!(owner["kind"].as_str(), Some("DaemonSet" | "Node"));
-    !ended && !owners.is_some_and(|owners| owners.iter().any(of_node))
+    let mirror = !pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_null();
+    !ended && !mirror && !owners.any(of_node)
 }
 
 /// Keeps new pods and load balancers away.
