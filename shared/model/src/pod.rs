@@ -230,6 +230,16 @@ impl NodeSelectorTerm {
     }
 }
 
+/// Whether a pod with this selector and one of these terms, if it has any, may be on the node of this name and these labels.
+pub fn selects(
+    selector: &Labels,
+    terms: &[NodeSelectorTerm],
+    (name, labels): (&str, &Labels),
+) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        && (terms.is_empty() || terms.iter().any(|term| term.matches(name, labels)))
+}
+
 /// Something preferred, with its weight of 1 to 100.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Weighted<T> {

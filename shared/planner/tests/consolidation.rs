@@ -22,7 +22,10 @@ const ZONES: [&str; 2] = ["z-a", "z-b"];
 
 /// A pool that consolidates at once, with nodes of a type, each with pods of so many milli-CPUs.
 fn cluster(nodes: &[(&str, &[i64])]) -> World {
-    let mut world = World::new();
+    filled(World::new(), nodes)
+}
+
+fn filled(mut world: World, nodes: &[(&str, &[i64])]) -> World {
     world.pool().disruption.consolidate_after = Some(Duration(0));
     for (index, (kind, pods)) in nodes.iter().enumerate() {
         world.add_node(&format!("n{index}"), kind, 10_000);
@@ -98,27 +101,50 @@ fn what_the_kube_scheduler_would_misplace_waits_until_the_cluster_has_settled() 
         let now = world.snapshot.now;
         world.pod("p1-0").bound_at = Some(now);
     };
-    let in_zone = |world: &mut World, pod: &str, zone: &str| {
-        let spec = Arc::make_mut(&mut world.pod(pod).spec);
-        spec.node_selector.insert(labels::ZONE.to_owned(), zone.to_owned());
-    };
-    let zone_of = |world: &mut World, node: &str, zone: &str| {
-        world.node(node).labels.insert(labels::ZONE.to_owned(), zone.to_owned());
-    };
     check(&|_| {}, 1);
     check(&lately, 0);
-    let selective = |world: &mut World| {
+    // The fuller node is the only one with the label that the largest pod asks for.
+    let labelled = |world: &mut World, pod: &str| {
         lately(world);
-        zone_of(world, "n2", "z-b");
-        in_zone(world, "p0-0", "z-a");
+        world.node("n1").labels.insert("disk".to_owned(), "ssd".to_owned());
+        let spec = Arc::make_mut(&mut world.pod(pod).spec);
+        spec.node_selector.insert("disk".to_owned(), "ssd".to_owned());
     };
-    check(&selective, 1);
-    // Labels alone leave both nodes to the largest pod, and it is taken to go to the emptier one.
-    let free = |world: &mut World| {
+    check(&|world| labelled(world, "p0-0"), 1);
+    // It is in another zone than the emptier one, and the largest pod must be in the zone of what runs there.
+    let near = |world: &mut World, zone: &str| {
         lately(world);
-        zone_of(world, "n2", "z-b");
+        world.node("n2").labels.insert(labels::ZONE.to_owned(), zone.to_owned());
+        let db = Labels::from([("app".to_owned(), "db".to_owned())]);
+        world.pod("p1-0").labels = Arc::new(db.clone());
+        let term = PodAffinityTerm {
+            topology_key: labels::ZONE.to_owned(),
+            selector: LabelSelector::from_labels(&db),
+            namespaces: Vec::new(),
+            namespace_selector: None,
+            uses_label_keys: false,
+        };
+        Arc::make_mut(&mut world.pod("p0-0").spec).pod_affinity.push(term);
     };
-    check(&free, 0);
+    check(&|world| near(world, "z-b"), 1);
+    check(&|world| near(world, "z-a"), 0);
+}
+
+/// Both nodes together would be replaced by one for each, and the largest pods bound so that a smaller one finds no room.
+#[test]
+fn a_smaller_set_is_taken_where_the_best_one_does_not_hold() {
+    let kinds = [("t40", 40, 200_000), ("x20", 20, 184_000), ("y21", 21, 186_000)];
+    let kinds = kinds.map(|(name, cpu, price)| instance_type(name, cpu, price));
+    let mut world = World::new();
+    world.snapshot.instance_types = [("all".to_owned(), Arc::new(kinds.to_vec()))].into();
+    let mut world = filled(world, &[("t40", &[10_000; 2]), ("t40", &[7_000; 3])]);
+    let begins = |world: &World| {
+        world.plan().disruptions.iter().map(|told| told.nodes.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(begins(&world), [1]);
+    let now = world.snapshot.now;
+    world.pod("p1-0").bound_at = Some(now);
+    assert_eq!(begins(&world), []);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::dimensions::{Dimensions, take};
 use super::volumes::{Attachments, Volumes};
 use crate::leaving::Leaving;
 use model::node::Node;
-use model::pod::{HostPort, NodeSelectorTerm, Weighted};
+use model::pod::{HostPort, NodeSelectorTerm, Weighted, selects};
 use model::snapshot::DaemonSet;
 use model::taints::Effect;
 use model::{Labels, NodeClaim, Pod, PodId, PodSpec, Snapshot, Taint, labels};
@@ -78,9 +78,7 @@ impl<'a> Slot<'a> {
 
     /// Whether a pod with this selector and these terms may be bound here.
     pub(crate) fn matches(&self, selector: &Labels, terms: &[NodeSelectorTerm]) -> bool {
-        let selected = selector.iter().all(|(key, value)| self.labels.get(key) == Some(value));
-        selected
-            && (terms.is_empty() || terms.iter().any(|term| term.matches(&self.name, &self.labels)))
+        selects(selector, terms, (&self.name, &self.labels))
     }
 
     /// How well a pod's soft rules about nodes are met here: the weights of its preferences, less taints that it would rather avoid.

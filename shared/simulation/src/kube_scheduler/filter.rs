@@ -29,11 +29,8 @@ fn fits(known: &KnownClass, node: &CachedNode) -> bool {
 /// NodeAffinity: the node selector, and one of the terms of required node affinity.
 pub(super) fn selects(known: &KnownClass, node: &CachedNode) -> bool {
     let (spec, info) = (&known.class.spec, &node.info);
-    let selector =
-        spec.node_selector.iter().all(|(key, value)| info.labels.get(key) == Some(value));
-    let terms = &spec.node_affinity;
-    selector
-        && (terms.is_empty() || terms.iter().any(|term| term.matches(&info.name, &info.labels)))
+    let node = (info.name.as_ref(), &info.labels);
+    model::pod::selects(&spec.node_selector, &spec.node_affinity, node)
 }
 
 /// NodePorts.

@@ -10,6 +10,7 @@ use super::Group;
 use crate::disruption::Turn;
 use crate::disruption::moving;
 use crate::view::View;
+use model::pod::selects;
 use model::resources::{CPU, MEMORY, PODS};
 use model::taints::untolerated;
 use model::{Duration, Launch, Node, Placement, PodSpec, Resources, labels};
@@ -17,7 +18,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// When a group is worth taking although pods of it would find no room and get nodes of their own.
-#[derive(Clone, Copy)]
 struct Worthwhile {
     /// What those nodes cost must be earned so many times by the rest.
     earned: i128,
@@ -58,7 +58,7 @@ struct Host<'a> {
 
 /// The cluster as the kube-scheduler fills it.
 pub(super) struct Binding<'v, 'a> {
-    turn: &'v Turn<'v, 'a>,
+    pub(super) turn: &'v Turn<'v, 'a>,
     hosts: Vec<Host<'v>>,
     free: Vec<Room>,
     /// By free share, the least first.
@@ -67,7 +67,8 @@ pub(super) struct Binding<'v, 'a> {
     daemons: Room,
     /// Since the last group that was taken.
     changes: Vec<Change>,
-    worthwhile: Worthwhile,
+    /// Whether little changes.
+    pub(super) settled: bool,
 }
 
 impl<'v, 'a> Binding<'v, 'a> {
@@ -79,8 +80,8 @@ impl<'v, 'a> Binding<'v, 'a> {
         }
         let (hosts, free, changes) = (Vec::new(), Vec::new(), Vec::new());
         let (order, index) = (BTreeSet::new(), BTreeMap::new());
-        let worthwhile = if is_settled(turn.view) { SETTLED } else { RESTLESS };
-        let mut own = Self { turn, hosts, free, order, index, daemons, changes, worthwhile };
+        let settled = is_settled(turn.view);
+        let mut own = Self { turn, hosts, free, order, index, daemons, changes, settled };
         let takes = |node: &&Node| super::is_ready(node) && !turn.leaving.contains(&node.name);
         let mut nodes = turn.view.snapshot.nodes.iter().filter(takes).collect::<Vec<_>>();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -179,7 +180,7 @@ impl<'v, 'a> Binding<'v, 'a> {
     }
 
     fn is_worthwhile(&self, gain: i64, nodes: &[&Node], missed: &[Room]) -> bool {
-        let Worthwhile { earned, large } = self.worthwhile;
+        let Worthwhile { earned, large } = if self.settled { SETTLED } else { RESTLESS };
         let gain = i128::from(gain);
         gain * 100 >= i128::from(price(nodes)) * large && worth(nodes, missed) * earned < gain
     }
@@ -189,8 +190,8 @@ impl<'v, 'a> Binding<'v, 'a> {
         let pool = self.turn.view.pools.get(launch.node_pool.as_str())?;
         let types = snapshot.instance_types.get(&pool.instance_types)?;
         let known = types.iter().find(|known| known.name == launch.offering.instance_type)?;
-        let zone = known.offerings.iter().map(|own| &*own.zone);
-        let zone = zone.into_iter().find(|zone| **zone == *launch.offering.zone)?;
+        let mut offerings = known.offerings.iter();
+        let zone = &*offerings.find(|own| own.zone == launch.offering.zone)?.zone;
         let all = room(&known.allocatable);
         let mut free = all;
         subtract(&mut free, self.daemons);
@@ -218,11 +219,8 @@ fn admits(node: Option<&Node>, spec: &PodSpec) -> bool {
     let Some(node) = node else {
         return spec.node_selector.is_empty() && spec.node_affinity.is_empty();
     };
-    let selected = |(key, value): (&String, &String)| node.labels.get(key) == Some(value);
-    let affine = &spec.node_affinity;
     untolerated(&node.taints, &spec.tolerations).is_none()
-        && spec.node_selector.iter().all(selected)
-        && (affine.is_empty() || affine.iter().any(|term| term.matches(&node.name, &node.labels)))
+        && selects(&spec.node_selector, &spec.node_affinity, (&node.name, &node.labels))
 }
 
 /// By which running pods are evicted, the most first: thousandths of a core, with 8 GiB of memory counted as one core, as AWS
@@ -232,7 +230,7 @@ pub(crate) fn evicted_by(requests: &Resources) -> i64 {
 }
 
 /// Whether few of the pods that could be moved came lately.
-pub(super) fn is_settled(view: &View<'_>) -> bool {
+fn is_settled(view: &View<'_>) -> bool {
     let bound = view.snapshot.pods.iter().filter(|pod| pod.node_name.is_some());
     let (mut new, mut all) = (0, 0);
     for pod in bound.filter(|pod| pod.is_reschedulable()) {

@@ -24,7 +24,7 @@ use super::budgets::Allowance;
 use super::eligibility::{Candidate, Eligibility};
 use super::{Expected, Intention, Proposal, Turn};
 use crate::view::View;
-use binding::{Binding, is_settled};
+use binding::Binding;
 use model::{DisruptionReason, MicroUsdPerHour, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,13 +57,14 @@ pub(crate) fn consolidation<'a>(
         steps: turn.options.steps,
     };
     // Where what saves most does not hold, something smaller may; while pods come and go that can wait.
-    let settled = is_settled(turn.view);
+    let mut binding = Binding::new(turn);
     loop {
-        let groups = question.clone().answer();
+        let groups = question.answer();
         let found = groups.iter().map(|group| group.nodes.len()).max().unwrap_or_default();
-        let intentions = intentions(turn, groups, (&candidates, &question.candidates), allowance);
+        let known = (&candidates, &question.candidates);
+        let intentions = intentions(&mut binding, groups, known, allowance);
         question.largest = question.largest.min(found) / 2;
-        if !intentions.is_empty() || question.largest == 0 || !settled {
+        if !intentions.is_empty() || question.largest == 0 || !binding.settled {
             return intentions;
         }
     }
@@ -99,7 +100,7 @@ fn candidates<'a>(
 
 /// The groups that the cluster will bear, as intentions.
 fn intentions<'a>(
-    turn: &Turn<'_, 'a>,
+    binding: &mut Binding<'_, 'a>,
     groups: Vec<Group>,
     (candidates, known): (&BTreeMap<&str, Candidate<'a>>, &BTreeMap<&'a str, Terms>),
     allowance: &mut Allowance<'a>,
@@ -107,10 +108,9 @@ fn intentions<'a>(
     let resting = |group: &Group| {
         group.nodes.iter().any(|name| known.get(&**name).is_some_and(|own| !own.replaceable))
     };
-    let mut binding = Binding::new(turn);
     let right = |group: &Group| {
         let allowed = group.launches.is_empty() || !resting(group);
-        allowed && balanced(turn.view, group) && binding.holds(group)
+        allowed && balanced(binding.turn.view, group) && binding.holds(group)
     };
     let mut intentions = Vec::new();
     for group in groups.into_iter().filter(right) {

@@ -24,7 +24,6 @@ pub(crate) struct Terms {
 }
 
 /// What is asked.
-#[derive(Clone)]
 pub(crate) struct Question<'v, 'a> {
     pub(crate) view: &'v View<'a>,
     /// What is on its way out already.
@@ -53,7 +52,7 @@ const PART: u64 = 4;
 impl<'a> Question<'_, 'a> {
     /// The groups of nodes whose going saves more than it costs to move their pods, within what is allowed; those that save
     /// most for each pod moved come first.
-    pub(crate) fn answer(mut self) -> Vec<Group> {
+    pub(crate) fn answer(&mut self) -> Vec<Group> {
         // Pods that need something which is not decided keep their node; to leave them there may show more of them.
         while !self.candidates.is_empty() {
             let leaving = self.lifted();
