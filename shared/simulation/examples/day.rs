@@ -3,7 +3,7 @@
 //! `cargo run --release -p joiner-simulation --example day` runs 24 hours of about 1,000 nodes; `-- NODES HOURS SEED` others.
 
 use joiner_simulation::bound::PlannerBound;
-use joiner_simulation::day::{self, Size};
+use joiner_simulation::day::{self, Ideal, Point, Size};
 use joiner_simulation::world::Measured;
 use model::MicroUsdPerHour;
 use std::process::ExitCode;
@@ -22,11 +22,17 @@ fn main() -> Result<ExitCode, Failure> {
     let scenario = day::scenario(&catalog, Size { nodes, hours, seed });
     let quiet = |_: i64| {};
     let begun = Instant::now();
-    let measured = day::joiner(&scenario, &quiet);
+    let hour = |at_s: i64| {
+        if at_s > 0 && at_s % 3600 == 0 {
+            eprintln!("hour {} done after {} s", at_s / 3600, begun.elapsed().as_secs());
+        }
+    };
+    let measured = day::joiner(&scenario, &hour);
     let took_s = begun.elapsed().as_secs();
     let hourly = MicroUsdPerHour(measured.cost_microusd / u64::from(hours));
     report(&measured, hours, took_s, hourly);
     let ideal = day::ideal(&scenario, true, &quiet);
+    by_hour(&measured, &ideal, hours);
     let bounded = day::average(&ideal.bounded);
     beside("oracle, every 10 min, same budget and floor", hourly, bounded);
     println!("    it moves {} pods", ideal.moved);
@@ -62,6 +68,27 @@ fn report(measured: &Measured, hours: u32, took_s: u64, hourly: MicroUsdPerHour)
         measured.never_bound
     );
     measured.violation_texts.iter().take(3).for_each(|text| println!("    {text}"));
+}
+
+/// Hour by hour, for what a mean hides: the cluster's first minutes, and the hours that grow and shrink.
+fn by_hour(measured: &Measured, ideal: &Ideal, hours: u32) {
+    println!("hour   Joiner   oracle   above   packed anew");
+    for hour in 0..i64::from(hours) {
+        let within = |at_s: i64| (hour * 3600..(hour + 1) * 3600).contains(&at_s);
+        let own = measured.samples.iter().filter(|sample| within(sample.at_s));
+        let of = |points: &[Point]| {
+            mean(points.iter().filter(|point| within(point.at_s)).map(|point| point.cost))
+        };
+        let (own, bounded) = (mean(own.map(|sample| sample.cost)), of(&ideal.bounded));
+        let above = (own / bounded.max(1e-9) - 1.0) * 100.0;
+        println!("{hour:4} {own:8.2} {bounded:8.2} {above:+6.2}% {:8.2}", of(&ideal.unbounded));
+    }
+}
+
+/// In dollars an hour.
+fn mean(costs: impl Iterator<Item = MicroUsdPerHour>) -> f64 {
+    let (sum, count) = costs.fold((0.0, 0), |(sum, count), cost| (sum + cost.usd(), count + 1));
+    sum / f64::from(count.max(1))
 }
 
 fn beside(name: &str, hourly: MicroUsdPerHour, other: MicroUsdPerHour) {
