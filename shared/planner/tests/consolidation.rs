@@ -147,6 +147,33 @@ fn a_smaller_set_is_taken_where_the_best_one_does_not_hold() {
     assert_eq!(begins(&world), []);
 }
 
+/// A pod came to the node before it was closed; what must be bought for it is cheap.
+#[test]
+fn what_an_earlier_attempt_bought_does_not_count_against_this_one() {
+    let called_off = |stale_s: i64| {
+        let kinds = [("t1", 1, 50_000), ("t2", 2, 100_000), ("t4", 4, 200_000)];
+        let kinds = kinds.map(|(name, cpu, price)| instance_type(name, cpu, price));
+        let mut world = World::new();
+        world.snapshot.instance_types = [("all".to_owned(), Arc::new(kinds.to_vec()))].into();
+        let mut world = filled(world, &[("t4", &[900, 900])]);
+        world.add_node("stale", "t2", stale_s);
+        world.add_pod("own", "stale", 1_900);
+        world.pod("own").do_not_disrupt = true;
+        let launch = world.claim("stale").launch.as_mut().unwrap();
+        launch.replaces = Some("underutilized-n0".to_owned());
+        world.turn();
+        world.pass(15);
+        world.turn();
+        assert!(world.told("Committed n0").len() == 1, "{:#?}", world.log);
+        world.add_pod("late", "n0", 900);
+        world.pass(5);
+        world.turn();
+        world.told("called-off").len()
+    };
+    assert_eq!(called_off(60), 0);
+    assert_eq!(called_off(-15), 1);
+}
+
 #[test]
 fn a_proposal_that_is_not_right_any_more_is_withdrawn() {
     let mut world = cluster(&[("t2", &[900]), ("t2", &[900])]);

@@ -5,8 +5,11 @@
 mod world;
 
 use model::disruption::InterruptionKind;
-use model::pod::{Owner, PodAffinityTerm};
-use model::{Duration, Interruption, LabelSelector, PodSpec, Timestamp};
+use model::pod::{
+    InclusionPolicy, Owner, PodAffinityTerm, PodPhase, TopologySpread, WhenUnsatisfiable,
+};
+use model::{Duration, Interruption, LabelSelector, PodSpec, Timestamp, labels};
+use std::sync::Arc;
 use world::World;
 
 /// A node `old` that is being deleted, with pods of these milli-CPUs.
@@ -86,4 +89,40 @@ fn what_was_bought_waits_for_the_successor_of_a_pod_that_is_ending() {
     world.run(300, 5);
     assert_eq!((world.bought, world.nodes()), (1, vec!["new-1"]), "{:#?}", world.log);
     assert!(!world.anything_waits());
+}
+
+/// In the order of their names the second would make its zone the fuller by two; the others come after it.
+#[test]
+fn pods_that_are_spread_keep_the_places_that_were_bought_for_them() {
+    let mut world = deleted(&[1000; 4]);
+    for (index, zone) in ["z-a", "z-b"].into_iter().enumerate() {
+        let name = format!("n{index}");
+        world.add_node(&name, "t2", 10);
+        world.node(&name).labels.insert(labels::ZONE.to_owned(), zone.to_owned());
+        let pods = [2 * index, 2 * index + 1].map(|pod| format!("web-{pod}"));
+        world.claim(&name).nominated = pods.map(|pod| model::PodId::new("shop", &pod)).into();
+    }
+    let selector = LabelSelector::from_labels(&world.pod("web-0").labels);
+    for pod in &mut world.snapshot.pods {
+        Arc::make_mut(&mut pod.spec).topology_spread.push(TopologySpread {
+            max_skew: 1,
+            topology_key: labels::ZONE.to_owned(),
+            when_unsatisfiable: WhenUnsatisfiable::DoNotSchedule,
+            selector: selector.clone(),
+            min_domains: None,
+            match_label_keys: Vec::new(),
+            node_affinity_policy: InclusionPolicy::Honor,
+            node_taints_policy: InclusionPolicy::Ignore,
+        });
+    }
+    world.add_pod("other", "none", 1000);
+    let other = world.pod("other");
+    (other.node_name, other.phase, other.unschedulable) = (None, PodPhase::Pending, true);
+    other.labels = Arc::default();
+    let plan = world.plan();
+    let bought = plan.launches.iter().flat_map(|launch| &launch.pods).map(|pod| &*pod.name);
+    assert_eq!(bought.collect::<Vec<_>>(), ["other"]);
+    let placed = plan.placements.iter().map(|placed| (&*placed.pod.name, &*placed.node));
+    let expected = [("web-0", "n0"), ("web-1", "n0"), ("web-2", "n1"), ("web-3", "n1")];
+    assert_eq!(placed.collect::<Vec<_>>(), expected);
 }

@@ -11,6 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A replacement that has not come after this many seconds is given up (karpenter core waits 10 minutes and more).
 const GIVE_UP_AFTER_S: i64 = 600;
 
+/// What was bought so long before a disruption began was bought for an earlier one of the same name, which was called off; the clocks of
+/// Joiner and of the API server differ by less, and between two such disruptions lies the time that a proposal waits.
+const EARLIER: Duration = Duration(10);
+
 /// A disruption that is written on claims.
 #[derive(Clone, Debug)]
 pub(super) struct Begun<'a> {
@@ -119,7 +123,8 @@ impl<'a> Begun<'a> {
         let more = missing.iter().map(|(at, pods)| share(&launches[*at], *pods)).sum::<i64>();
         let own = |claim: &&&NodeClaim| {
             let launch = claim.launch.as_ref();
-            launch.is_some_and(|launch| launch.replaces.as_deref() == Some(self.id))
+            let for_it = launch.is_some_and(|launch| launch.replaces.as_deref() == Some(self.id));
+            for_it && claim.created_at.is_none_or(|at| self.since.since(at) <= EARLIER)
         };
         let spent = view.claims.iter().filter(own).filter_map(|claim| claim.price);
         let price = self.nodes.iter().filter_map(|node| node.price);

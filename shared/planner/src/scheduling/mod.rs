@@ -13,6 +13,7 @@ mod dimensions;
 mod diversity;
 mod launches;
 mod limits;
+mod nominated;
 mod open;
 mod place;
 mod reasons;

@@ -129,33 +129,6 @@ impl<'a> Placer<'a, '_> {
         usable.filter_map(free).collect()
     }
 
-    /// Pods go first where they were bought a place.
-    fn place_nominated(&mut self) -> BTreeMap<&'a model::PodId, ()> {
-        let mut place_of = BTreeMap::new();
-        for (at, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.usable) {
-            place_of.extend(slot.nominated.iter().map(|pod| (*pod, at)));
-        }
-        let mut done = BTreeMap::new();
-        if place_of.is_empty() {
-            return done;
-        }
-        for class in 0..self.classes.len() {
-            let by_cell = self.topology.needs_cell(&self.classes[class].terms);
-            for pod in &self.classes[class].pods {
-                let Some(slot) =
-                    place_of.get(&pod.id).filter(|slot| self.compatible(class, **slot))
-                else {
-                    continue;
-                };
-                if self.admits_slot(class, *slot, by_cell).is_ok() {
-                    self.put_on_slot(class, *slot, &[pod]);
-                    done.insert(&pod.id, ());
-                }
-            }
-        }
-        done
-    }
-
     /// The classes that follow others to their node, and those that they follow.
     fn bound_to_nodes(&self) -> Vec<bool> {
         let of_host = |term: &&usize| self.topology.level(**term) == Level::Host;
@@ -233,7 +206,7 @@ impl<'a> Placer<'a, '_> {
     }
 
     /// Whether the class could be on the slot by labels, taints and volumes, and has room for one.
-    fn compatible(&self, class: usize, slot: usize) -> bool {
+    pub(super) fn compatible(&self, class: usize, slot: usize) -> bool {
         let (class, slot) = (&self.classes[class], &self.slots[slot]);
         fits(&class.size, &slot.room) && may_hold(class, slot)
     }
