@@ -22,7 +22,8 @@ pub enum Step {
         /// The instance's id.
         instance: String,
     },
-    /// The node has joined: it gets the claim's labels, annotations, taints, owner and finalizer and loses the unregistered taint.
+    /// The node has joined: it gets the claim's labels, annotations, taints, owner and finalizer. Its unregistered taint evicts no more, and
+    /// goes when the step comes again.
     Register {
         /// The claim.
         claim: Arc<str>,

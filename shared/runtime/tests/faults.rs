@@ -207,6 +207,33 @@ async fn objects_that_are_half_written_do_no_harm() {
     world.pods_run(&mut function, &uids, "half-written objects").await;
 }
 
+/// The taint-eviction controller must have heard that nothing evicts here any more before the first pod is bound.
+#[tokio::test]
+async fn a_node_that_joins_evicts_nobody_for_a_turn_before_it_is_opened() {
+    let Some((world, uids)) = waiting(1).await else { return };
+    let mut function = world.function().await;
+    let joined = |seen: &real::Seen| {
+        seen.nodes
+            .iter()
+            .any(|node| node["metadata"]["labels"]["karpenter.sh/registered"] == "true")
+    };
+    let seen = world.turns(&mut function, "the node has joined", joined).await;
+    let of_joiner = |node: &Value| {
+        let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        taints.into_iter().filter(|taint| text(taint, "/key").contains("karpenter")).collect()
+    };
+    let kept: Vec<Value> = of_joiner(&seen.nodes[0]);
+    assert_eq!(
+        kept,
+        [json!({ "key": "karpenter.sh/unregistered", "effect": "NoSchedule" })],
+        "{seen:#?}"
+    );
+    function.report().await;
+    let open: Vec<Value> = of_joiner(&world.seen().await.nodes[0]);
+    assert_eq!(open, Vec::<Value>::new());
+    world.pods_run(&mut function, &uids, "a node in two turns").await;
+}
+
 #[tokio::test]
 async fn a_launch_template_that_was_deleted_is_made_anew() {
     let Some((world, mut uids)) = waiting(1).await else { return };

@@ -125,11 +125,30 @@ class ControlPlane:
             "allow-privileged": "true",
             "profiling": "false",
         }
+        if not self.bare:
+            flags |= {"audit-policy-file": self.audit_policy(), "audit-log-path": self.state / "logs/audit.log"}
         if self.bare:
             # One taints new nodes until a controller takes that away, the other waits for accounts that a controller makes.
             flags["disable-admission-plugins"] = "TaintNodesByCondition,ServiceAccount"
         command = [self.binaries / "kube-apiserver"]
         processes.start("kube-apiserver", command + [f"--{key}={value}" for key, value in flags.items()])
+
+    def audit_policy(self) -> Path:
+        """Tells who deleted what, evicted what and bound what: whoever misses a pod asks there."""
+        path = self.state / "audit.json"
+        verbs = ["delete", "deletecollection"]
+        path.write_text(json.dumps({
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [
+                {"level": "Metadata", "verbs": verbs, "resources": [{"group": "", "resources": ["pods", "nodes"]}]},
+                {"level": "Metadata", "verbs": ["create"], "resources": [{"group": "", "resources": ["pods/eviction", "pods/binding"]}]},
+                {"level": "Request", "verbs": ["patch", "update"], "resources": [{"group": "", "resources": ["nodes"]}]},
+                {"level": "None"},
+            ],
+        }))
+        return path
 
     def start_controllers(self, processes: Processes) -> None:
         manager = [

@@ -63,15 +63,24 @@ fn join(node: &mut Value, claim: &NodeClaim, orders: &Orders<'_>) -> bool {
     });
     add(&mut node["metadata"]["ownerReferences"], owner);
     let taints = &mut node["spec"]["taints"];
-    if let Some(list) = taints.as_array_mut() {
-        list.retain(|taint| taint["key"] != labels::UNREGISTERED_TAINT);
-    }
+    open_in_two_turns(taints);
     // A startup taint that was taken off since the first time stays off: whoever took it off may not look again.
     let starting = claim.startup_taints.iter().filter(|_| !again);
     for wanted in claim.taints.iter().chain(starting).filter(|_| !unsynced) {
         add(taints, taint(wanted));
     }
     *node != before
+}
+
+/// Has the bootstrap's taint first lose its effect NoExecute, and go only when this turn comes again. In one step, the scheduler may bind
+/// a pod before the taint-eviction controller has heard that the taint is gone, and that controller then deletes the pod
+/// (kubernetes/kubernetes#119862).
+fn open_in_two_turns(taints: &mut Value) {
+    let Some(list) = taints.as_array_mut() else { return };
+    let (evicting, keeping) = ("NoExecute", "NoSchedule");
+    list.retain(|taint| taint["key"] != labels::UNREGISTERED_TAINT || taint["effect"] == evicting);
+    let own = list.iter_mut().filter(|taint| taint["key"] == labels::UNREGISTERED_TAINT);
+    own.for_each(|taint| *taint = json!({ "key": labels::UNREGISTERED_TAINT, "effect": keeping }));
 }
 
 fn add(list: &mut Value, item: Value) {
@@ -234,4 +243,25 @@ pub(super) async fn mark_empty<K: Cluster>(
     let value = since.map_or(Value::Null, |_| json!(orders.now()));
     let patch = json!({ "metadata": { "annotations": { labels::EMPTINESS_TIMESTAMP: value } } });
     cluster.patch(&objects::node(node), None, &patch).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The taints of a node, and those after each turn that registers it.
+    #[test]
+    fn a_node_is_opened_once_it_evicts_nobody_any_more() {
+        let own = |effect: &str| json!({ "key": labels::UNREGISTERED_TAINT, "effect": effect });
+        let other = json!({ "key": "team", "effect": "NoExecute" });
+        let check = |before: Value, after: Value| {
+            let mut taints = before.clone();
+            open_in_two_turns(&mut taints);
+            assert_eq!(taints, after, "{before}");
+        };
+        check(json!([own("NoExecute"), other]), json!([own("NoSchedule"), other]));
+        check(json!([own("NoSchedule"), other]), json!([other]));
+        check(json!([other]), json!([other]));
+        check(Value::Null, Value::Null);
+    }
 }

@@ -3,7 +3,7 @@
 use super::Lifecycle;
 use crate::view::{View, instance_id};
 use model::step::DeleteReason;
-use model::taints::Taint;
+use model::taints::{Effect, Taint};
 use model::{Node, NodeClaim, ResourceName, Step, labels};
 
 /// A node that has not joined after this many seconds is given up (karpenter core, `nodeclaim/lifecycle/liveness.go`).
@@ -12,6 +12,8 @@ const REGISTRATION_TIMEOUT_S: i64 = 900;
 pub(super) const SETTLED_S: i64 = 120;
 /// Seconds until a node on its way is looked at again, should no event tell of it.
 const LOOK_AGAIN_S: i64 = 10;
+/// Seconds until a node that has just registered is opened for pods: it is done in two turns, see `Step::Register`.
+const OPEN_AFTER_S: i64 = 1;
 
 /// Registers and initialises nodes, and gives up claims whose nodes do not come or whose instances are gone.
 pub(super) fn joining(view: &View<'_>, found: &mut Lifecycle) {
@@ -59,6 +61,7 @@ fn join(view: &View<'_>, claim: &NodeClaim, node: &Node, found: &mut Lifecycle) 
     let registered = claim.progress.registered && !has(node, labels::UNREGISTERED_TAINT);
     if !registered {
         found.steps.push(step(false));
+        found.wake_after(view.snapshot, OPEN_AFTER_S);
     }
     if claim.progress.initialized {
         return;
@@ -78,6 +81,7 @@ fn set_up(claim: &NodeClaim, node: &Node) -> bool {
             [labels::NOT_READY_TAINT, labels::UNREACHABLE_TAINT, labels::UNINITIALIZED_TAINT];
         ephemeral.contains(&taint.key.as_str())
             || taint.key.starts_with(labels::READINESS_TAINT_PREFIX)
+            || taint.key == labels::UNREGISTERED_TAINT && taint.effect == Effect::NoExecute
     };
     let starting = |taint: &Taint| {
         claim

@@ -188,6 +188,14 @@ fn a_node_registers_and_is_initialised_when_it_is_set_up() {
     check(&came, &["register a n", "initialize a n"]);
     came.nodes[0].ready = false;
     check(&came, &["register a n"]);
+    let mut closed = came.clone();
+    closed.nodes[0].ready = true;
+    closed.nodes[0].taints = tainted(labels::UNREGISTERED_TAINT);
+    closed.nodes[0].taints[0].effect = Effect::NoExecute;
+    check(&closed, &["register a n"]);
+    closed.node_claims[0].progress.registered = true;
+    closed.nodes[0].taints[0].effect = Effect::NoSchedule;
+    check(&closed, &["register a n", "initialize a n"]);
     let mut starting = joined();
     starting.pods = vec![pod("p")];
     starting.node_claims[0].progress.initialized = false;

@@ -4,13 +4,29 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// What there is.
-#[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) claims: Vec<Value>,
     pub(crate) nodes: Vec<Value>,
     pub(crate) pods: Vec<Value>,
     /// Instances since the round began, as the emulator describes them, those that ended too.
     pub(crate) instances: Vec<Value>,
+}
+
+impl std::fmt::Debug for Seen {
+    /// An object a line, without what is long and tells nothing.
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for object in [&self.claims, &self.nodes, &self.pods, &self.instances].into_iter().flatten()
+        {
+            let mut object = object.clone();
+            for (within, field) in [("", "userData"), ("/metadata", "managedFields")] {
+                if let Some(Value::Object(within)) = object.pointer_mut(within) {
+                    within.remove(field);
+                }
+            }
+            writeln!(to, "{object}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Seen {

@@ -370,10 +370,14 @@ impl World {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         while !condition().await {
             if begun.elapsed() > PATIENCE {
-                panic!("not within {PATIENCE:?}: {what}; there is {:#?}", self.seen().await);
+                panic!("not within {PATIENCE:?}: {what}; {}", self.told(&self.seen().await));
             }
             ticks.tick().await;
         }
+    }
+
+    fn told(&self, seen: &Seen) -> String {
+        format!("there is\n{seen:?}and this was done:\n{}", self.stack.audit())
     }
 
     /// Takes turns until the world is as described.
@@ -392,7 +396,8 @@ impl World {
             }
             assert!(
                 begun.elapsed() < PATIENCE,
-                "not within {PATIENCE:?}: {what}; there is {seen:#?}"
+                "not within {PATIENCE:?}: {what}; {}",
+                self.told(&seen)
             );
             // A turn that fails is followed by another, here as there.
             if let Err(error) = function.turn().await {

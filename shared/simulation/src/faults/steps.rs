@@ -170,7 +170,10 @@ impl World {
         let all = node.labels.clone();
         self.cache.set_labels(id, all);
         self.change_taints(id, |known| {
-            known.retain(|taint| taint.key != labels::UNREGISTERED_TAINT);
+            let passing = |taint: &Taint| taint.key == labels::UNREGISTERED_TAINT;
+            known.retain(|taint| !passing(taint) || taint.effect == Effect::NoExecute);
+            let own = known.iter_mut().filter(|taint| passing(taint));
+            own.for_each(|taint| taint.effect = Effect::NoSchedule);
             for taint in taints {
                 if !known.contains(&taint) {
                     known.push(taint);

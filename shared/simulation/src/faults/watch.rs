@@ -50,12 +50,15 @@ pub(super) struct Watch {
 }
 
 impl World {
-    /// The instance is to be taken.
+    /// The instance is to be taken. Pods that had to go before that are not its affair: their places were asked for before the claim was
+    /// deleted, or somebody deleted it by hand, and then they go at once.
     pub(super) fn note_warning(&mut self, id: InstanceId) {
         let now = self.now;
         self.watch.first_warning.get_or_insert(now);
         self.watch.instances.insert(id);
-        let node = self.instance(id).and_then(|record| record.node);
+        let claim = self.claim_of(id).and_then(|claim| self.api.see_claim(claim));
+        let goes = claim.is_some_and(|claim| claim.deleting);
+        let node = self.instance(id).and_then(|record| record.node).filter(|_| !goes);
         let Some(host) = node.and_then(|node| self.nodes.get(&node)) else { return };
         for pod in host.pods.iter().copied() {
             let object = self.api.see_pod(pod).filter(|pod| pod.is_reschedulable());
