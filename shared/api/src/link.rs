@@ -5,14 +5,13 @@ use model::pool::ApiVersion;
 use model::{NodeClass, NodePool};
 
 /// Checks pools against node classes and against each other, and sets the `problem` of those that cannot be used.
-/// Of several pools of one name only one stays usable: the newest API's, and within it the last, as applying them in order would have it.
+/// Of several pools of one name only one stays: the newest API's, and within it the last, as applying them in order would have it.
 /// Returns findings by pool name.
-pub fn link(pools: &mut [NodePool], classes: &[NodeClass]) -> Vec<(String, Finding)> {
-    let mut findings = Vec::new();
-    for index in 0..pools.len() {
-        let finding = repeated(pools, index);
-        record(&mut pools[index], finding, &mut findings);
-    }
+pub fn link(pools: &mut Vec<NodePool>, classes: &[NodeClass]) -> Vec<(String, Finding)> {
+    let replaced = (0..pools.len()).map(|index| repeated(pools, index)).collect::<Vec<_>>();
+    let mut stays = replaced.iter().map(Option::is_none);
+    pools.retain(|_| stays.next().unwrap_or(true));
+    let mut findings = replaced.into_iter().flatten().collect::<Vec<_>>();
     for pool in pools.iter_mut() {
         let finding = dangling(pool, classes);
         record(pool, finding, &mut findings);
@@ -39,7 +38,7 @@ fn kind(version: ApiVersion) -> &'static str {
 }
 
 /// Whether another pool takes the place of the one at `index`.
-fn repeated(pools: &[NodePool], index: usize) -> Option<(Finding, String)> {
+fn repeated(pools: &[NodePool], index: usize) -> Option<(String, Finding)> {
     let pool = pools.get(index)?;
     let rank = |index: usize, pool: &NodePool| (pool.api_version != ApiVersion::Legacy, index);
     let mut others = pools.iter().enumerate().filter(|(_, other)| other.name == pool.name);
@@ -49,7 +48,7 @@ fn repeated(pools: &[NodePool], index: usize) -> Option<(Finding, String)> {
         kind(other.api_version),
         pool.name
     );
-    Some(error("name-repeated", "metadata.name", message))
+    Some((pool.name.clone(), error("name-repeated", "metadata.name", message).0))
 }
 
 fn error(rule: &'static str, path: &str, message: String) -> (Finding, String) {

@@ -45,6 +45,9 @@ pub struct NodeClaim {
     pub capacity: Resources,
     /// What it costs, if the catalog knows its type.
     pub price: Option<MicroUsdPerHour>,
+    /// How much of the price is the premium on spot capacity, which nobody bills.
+    #[serde(default, skip_serializing_if = "MicroUsdPerHour::is_zero")]
+    pub premium: MicroUsdPerHour,
     /// The pods that it was bought for and that may not be bound yet: they have the first right to its room.
     #[serde(default)]
     pub nominated: Vec<PodId>,

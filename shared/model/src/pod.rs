@@ -299,8 +299,6 @@ pub struct PodAffinityTerm {
     pub namespaces: Vec<String>,
     /// Selector of namespaces, if there is one.
     pub namespace_selector: Option<LabelSelector>,
-    /// `matchLabelKeys` or `mismatchLabelKeys` are used.
-    pub uses_label_keys: bool,
 }
 
 /// A port that a pod takes on its node.

@@ -122,7 +122,6 @@ fn what_the_kube_scheduler_would_misplace_waits_until_the_cluster_has_settled() 
             selector: LabelSelector::from_labels(&db),
             namespaces: Vec::new(),
             namespace_selector: None,
-            uses_label_keys: false,
         };
         Arc::make_mut(&mut world.pod("p0-0").spec).pod_affinity.push(term);
     };
@@ -279,7 +278,6 @@ fn spec(index: usize, (_, cpu, memory, rule): (usize, i64, i64, Rule)) -> PodSpe
             selector: selector.clone(),
             namespaces: vec![],
             namespace_selector: None,
-            uses_label_keys: false,
         }),
         Rule::HostSpread => spec.topology_spread.push(spread(labels::HOSTNAME)),
         Rule::ZoneSpread => spec.topology_spread.push(spread(labels::ZONE)),

@@ -20,7 +20,6 @@ fn bought(price: u64, change: impl FnOnce(&mut World)) -> Vec<Launch> {
         selector: LabelSelector::from_labels(&app),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     };
     let requests = Resources::new().with(CPU, 500).with(MEMORY, 1 << 28).with(PODS, 1);
     let spec = PodSpec { requests, pod_anti_affinity: vec![apart], ..PodSpec::default() };

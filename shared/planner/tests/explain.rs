@@ -57,7 +57,6 @@ fn near(key: &str) -> PodAffinityTerm {
         selector: selector(),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     }
 }
 

@@ -19,7 +19,6 @@ fn apart() -> PodAffinityTerm {
         selector: LabelSelector::from_labels(&app()),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     }
 }
 

@@ -64,7 +64,6 @@ fn a_pod_without_another_place_counts_where_it_is() {
         selector: LabelSelector::from_labels(&world.pod("new").labels),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     };
     let mut spec = PodSpec { pod_anti_affinity: vec![apart], ..(*world.pod("web-0").spec).clone() };
     spec.node_selector.insert("kubernetes.io/hostname".to_owned(), "old".to_owned());

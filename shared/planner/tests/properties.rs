@@ -151,7 +151,6 @@ fn together(group: usize, key: &str) -> PodAffinityTerm {
         selector: LabelSelector::from_labels(&app(group)),
         namespaces: vec![],
         namespace_selector: None,
-        uses_label_keys: false,
     }
 }
 

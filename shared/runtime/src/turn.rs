@@ -95,7 +95,7 @@ async fn decide(observed: &Observed, options: Options, report: &mut Report) -> P
     let ours = observed.snapshot.node_claims.iter().filter(|claim| claim.launch.is_some());
     report.claims = ours.clone().count();
     report.nodes_micro_usd_per_hour =
-        ours.filter_map(|claim| claim.price).map(|price| price.0).sum();
+        ours.filter_map(|claim| Some((claim.price? - claim.premium).0)).sum();
     // What is still refused after pods were given up cannot be trusted as a whole.
     if violations.is_empty() {
         plan

@@ -52,8 +52,11 @@ fn of_pools_of_one_name_the_last_and_newest_stays() {
     let modern = || named(node_pool(), "a", "default");
     let legacy = || named(provisioner(), "a", "default");
     let finding = ["a error metadata.name name-repeated"];
-    check(vec![modern(), modern()], &classes, &finding, &[false, true]);
-    check(vec![legacy(), legacy()], &classes, &finding, &[false, true]);
-    check(vec![modern(), legacy()], &classes, &finding, &[true, false]);
-    check(vec![legacy(), modern()], &classes, &finding, &[false, true]);
+    check(vec![modern(), modern()], &classes, &finding, &[true]);
+    check(vec![legacy(), legacy()], &classes, &finding, &[true]);
+    check(vec![modern(), legacy()], &classes, &finding, &[true]);
+    check(vec![legacy(), modern()], &classes, &finding, &[true]);
+    let mut pools = vec![modern(), legacy()];
+    link(&mut pools, &classes);
+    assert_eq!(pools, [modern()]);
 }

@@ -60,7 +60,6 @@ pub(crate) fn pod_affinity_term(term: &Value, own: &Labels) -> Read<PodAffinityT
         selector: joined(selector_field(term)?, equal.into_iter().chain(unequal)),
         namespaces,
         namespace_selector: field(term, "namespaceSelector", label_selector)?,
-        uses_label_keys: false,
     })
 }
 

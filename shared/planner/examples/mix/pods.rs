@@ -155,6 +155,5 @@ fn term(key: &str, selected: &Labels) -> PodAffinityTerm {
         selector: LabelSelector::from_labels(selected),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     }
 }

@@ -102,7 +102,6 @@ fn pods(entry: &Value) -> Option<Vec<Pod>> {
         selector: selector.clone(),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     };
     let mut requests = resources(&entry["requests"])?;
     requests.set(model::resources::PODS, 1);

@@ -111,6 +111,16 @@ pub(crate) struct Scheduled {
     pub(crate) stranded: Vec<Unschedulable>,
 }
 
+impl Scheduled {
+    /// Whether fewer pods are left without a place, or as many and it costs less.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let worth = |found: &Self| {
+            (found.plan.unschedulable.len() + found.stranded.len(), found.plan.cost.planned)
+        };
+        worth(self) < worth(other)
+    }
+}
+
 /// Pods without another place stay, and then count where they are; after so many rounds what is left is told as it is.
 const ROUNDS: usize = 4;
 
@@ -133,6 +143,20 @@ pub(crate) fn schedule(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Opt
 }
 
 fn place(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
+    best(options, |options| place_once(snapshot, leaving, options))
+}
+
+/// Whoever looks harder than by default may by chance find what is dearer, and then keeps the other.
+fn best(options: &Options, place: impl Fn(&Options) -> Scheduled) -> Scheduled {
+    let (found, default) = (place(options), Options::default());
+    if options.steps <= default.steps {
+        return found;
+    }
+    let other = place(&default);
+    if other.is_better_than(&found) { other } else { found }
+}
+
+fn place_once(snapshot: &Snapshot, leaving: &Leaving<'_>, options: &Options) -> Scheduled {
     let (found, limited) = place_all(snapshot, leaving, options);
     let tangled = found.plan.unschedulable.iter().chain(&found.stranded).any(is_tangled);
     if limited || tangled { again::again(snapshot, leaving, options, found) } else { found }
@@ -399,4 +423,34 @@ fn counts(classes: &Classes<'_>, unschedulable: &[Unschedulable]) -> Vec<u32> {
         class.pods.iter().filter(|pod| !left.contains(&pod.id)).count() as u32
     };
     classes.list.iter().map(placed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::PodId;
+
+    /// What so many steps find: its price, and how many pods are left.
+    fn found((price, left): (u64, usize)) -> Scheduled {
+        let mut found = Scheduled::default();
+        found.plan.cost.planned = MicroUsdPerHour(price);
+        let pod = PodId::new("shop", "web");
+        found.stranded = vec![Unschedulable { pod, reasons: Vec::new() }; left];
+        found
+    }
+
+    #[test]
+    fn looking_harder_never_ends_dearer() {
+        let default = Options::default();
+        let check = |usual, harder, expected| {
+            let place = |options: &Options| found(if *options == default { usual } else { harder });
+            assert_eq!(best(&Options::MAX, place), found(expected), "{usual:?} {harder:?}");
+            assert_eq!(best(&default, place), found(usual));
+            assert_eq!(best(&Options::FAST, place), found(harder), "faster is not tried twice");
+        };
+        check((10, 0), (9, 0), (9, 0));
+        check((10, 0), (11, 0), (10, 0));
+        check((10, 0), (9, 1), (10, 0));
+        check((10, 1), (11, 0), (11, 0));
+    }
 }

@@ -164,7 +164,6 @@ impl<'w> Words<'w> {
                 .map(str::to_owned)
                 .collect(),
             namespace_selector: selected,
-            uses_label_keys: false,
         }
     }
 

@@ -132,6 +132,5 @@ fn apart(selector: &LabelSelector) -> PodAffinityTerm {
         selector: selector.clone(),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     }
 }

@@ -61,7 +61,6 @@ fn near(key: &str, app: &str) -> PodAffinityTerm {
         selector: of_app(app),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     }
 }
 

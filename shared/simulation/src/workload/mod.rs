@@ -117,7 +117,6 @@ pub(crate) fn spec(requests: Resources, app: &Labels, constraints: Constraints) 
         selector: selector.clone(),
         namespaces: Vec::new(),
         namespace_selector: None,
-        uses_label_keys: false,
     };
     PodSpec {
         requests,
