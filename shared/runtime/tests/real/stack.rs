@@ -1,6 +1,5 @@
 //! The real parts: one stack for each test binary, which ends with it.
 
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,25 +22,6 @@ impl Stack {
     /// A variable that the stack exports.
     pub(crate) fn variable(&self, name: &str) -> &str {
         self.environment.get(name).unwrap_or_else(|| panic!("the stack exports no {name}"))
-    }
-
-    /// Who took which pod or node away, bound it or changed its taints: the last lines of the API server's audit log, in short.
-    pub(crate) fn audit(&self) -> String {
-        const LAST: usize = 40;
-        let path = Path::new(self.variable("JOINER_REAL_STATE")).join("logs/audit.log");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let told = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let told = told.map(|event| {
-            let part = |pointer: &str| event.pointer(pointer).unwrap_or(&Value::Null).clone();
-            let who = [part("/stageTimestamp"), part("/userAgent"), part("/verb")];
-            let what =
-                ["resource", "subresource", "name"].map(|key| part(&format!("/objectRef/{key}")));
-            let how = [part("/responseStatus/code"), part("/requestObject/spec/taints")];
-            let all = who.into_iter().chain(what).chain(how).filter(|part| !part.is_null());
-            all.map(|part| part.to_string()).collect::<Vec<_>>().join(" ")
-        });
-        let told = told.collect::<Vec<_>>();
-        told[told.len().saturating_sub(LAST)..].join("\n")
     }
 }
 

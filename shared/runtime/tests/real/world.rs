@@ -377,7 +377,26 @@ impl World {
     }
 
     fn told(&self, seen: &Seen) -> String {
-        format!("there is\n{seen:?}and this was done:\n{}", self.stack.audit())
+        format!("there is\n{seen:?}and this was done:\n{}", self.audit())
+    }
+
+    /// Who took which pod or node away, bound it or changed its taints: the last lines of the API server's audit log, in short.
+    fn audit(&self) -> String {
+        const LAST: usize = 40;
+        let path = Path::new(self.stack.variable("JOINER_REAL_STATE")).join("logs/audit.log");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let told = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let told = told.map(|event| {
+            let part = |pointer: &str| event.pointer(pointer).unwrap_or(&Value::Null).clone();
+            let who = [part("/stageTimestamp"), part("/userAgent"), part("/verb")];
+            let what =
+                ["resource", "subresource", "name"].map(|key| part(&format!("/objectRef/{key}")));
+            let how = [part("/responseStatus/code"), part("/requestObject/spec/taints")];
+            let all = who.into_iter().chain(what).chain(how).filter(|part| !part.is_null());
+            all.map(|part| part.to_string()).collect::<Vec<_>>().join(" ")
+        });
+        let told = told.collect::<Vec<_>>();
+        told[told.len().saturating_sub(LAST)..].join("\n")
     }
 
     /// Takes turns until the world is as described.
